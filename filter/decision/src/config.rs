@@ -1,0 +1,223 @@
+//! The `routing` section of a mesh file, which is the filter's configuration word for word.
+//!
+//! These types are the contract: the JSON Schema and `docs/configuration.md` are made from them.
+//! Parsing refuses unknown fields with the nearest known name, and [`crate::Router`] checks
+//! what no single field can tell and compiles the rest.
+
+mod fault;
+mod scalar;
+#[cfg(test)]
+mod tests;
+
+pub use fault::{ConfigError, Fault};
+pub use scalar::{ByteSize, ScalarText, Weight};
+
+use serde::Deserialize;
+
+/// How requests are routed to model versions.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Routing {
+    /// The models that clients may call, by the names that they use.
+    pub models: Vec<ModelEntry>,
+    /// What happens to a call for a model, or for a version of a model, that is not listed.
+    pub unknown_models: UnknownModels,
+    /// Whether the path or the message is rewritten to the upstream's name of the model.
+    pub rewrite: Rewrite,
+    /// Whether repository, logging, trace, shared memory and `mmesh` calls may come from outside.
+    pub admin: Admin,
+    /// How far into a body the filter may read before it decides without. Keep it below the
+    /// gateway's buffer limit (32 KiB in Istio). Not below 512 bytes.
+    pub peek_limit: ByteSize,
+    /// What happens when the limit is reached before the model or a parameter that routing needs was found.
+    pub on_peek_limit: OnPeekLimit,
+}
+
+/// A model by the name that clients call.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ModelEntry {
+    /// The name that clients call. A trailing `*` takes every name that begins so; an exact name
+    /// wins over a pattern, a longer pattern over a shorter one.
+    pub name: String,
+    /// Other names for the same model.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Facts about the model, for people and for rules.
+    #[serde(default)]
+    pub labels: std::collections::BTreeMap<String, ScalarText>,
+    /// Where a request may go. Without any, it goes to the upstream's model of the same name.
+    #[serde(default)]
+    pub variants: Vec<Variant>,
+    /// Who always gets the same variant. Without it every request is assigned at random.
+    #[serde(default)]
+    pub sticky: Option<Sticky>,
+    /// Before the split; the first that matches wins.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+}
+
+/// One of the places where a request for a model may go.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Variant {
+    /// The variant's name, in headers, metrics and rules.
+    pub name: String,
+    /// The upstream's name of the model. Default: the name that was asked for, aliases resolved.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// The upstream's version of the model. A client that names this version gets this variant.
+    #[serde(default)]
+    pub version: Option<ScalarText>,
+    /// Its part of the split, relative to the other variants' weights. 0: only by rule or by version.
+    #[serde(default)]
+    pub weight: Weight,
+    /// For the route: a pool of hosts, sent as `x-modelway-pool`.
+    #[serde(default)]
+    pub pool: Option<String>,
+    /// For the gateway's consistent hashing, sent as `x-modelway-affinity`. Default: the upstream's name of the model.
+    #[serde(default)]
+    pub affinity: Option<String>,
+}
+
+/// Keys that make an assignment stick.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Sticky {
+    /// The first one that the request has is used; with none of them it is assigned at random.
+    pub by: Vec<StickyKey>,
+    /// Splits with different salts are independent. Default: the entry's name.
+    #[serde(default)]
+    pub salt: Option<String>,
+}
+
+/// Where a request carries the key that it is assigned by.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum StickyKey {
+    /// The header of this name.
+    Header(String),
+    /// The cookie of this name.
+    Cookie(String),
+    /// The request parameter of this name: of the JSON body's `parameters`, or of the gRPC
+    /// message's. Needs the body tier.
+    Parameter(String),
+}
+
+/// Requests that match go to one variant, whatever the split.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rule {
+    /// The rule's name, for people.
+    pub name: String,
+    /// What a request must have; all of it.
+    #[serde(rename = "match")]
+    pub conditions: Conditions,
+    /// The variant that it goes to.
+    pub variant: String,
+}
+
+/// What a request must have for a rule to match; all of it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Conditions {
+    /// Headers of the request.
+    pub headers: Vec<Match>,
+    /// Request parameters. They need the body tier.
+    pub parameters: Vec<Match>,
+}
+
+/// One header or parameter, and what its value must be.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Match {
+    /// The header's or parameter's name.
+    pub name: String,
+    /// How the value is compared.
+    #[serde(rename = "type", default)]
+    pub kind: MatchKind,
+    /// What it is compared with; none for `Present`.
+    #[serde(default)]
+    pub value: Option<ScalarText>,
+}
+
+/// How a value is compared. A header that comes several times matches if one of its values does.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum MatchKind {
+    /// The whole value, byte by byte.
+    #[default]
+    Exact,
+    /// The value begins so.
+    Prefix,
+    /// There is one, whatever its value.
+    Present,
+}
+
+/// What happens to a call for a model, or for a version of a model, that is not listed.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum UnknownModels {
+    /// It goes on to the upstream, with the headers set to what was asked for.
+    #[default]
+    Pass,
+    /// The filter answers 404, or NOT_FOUND for gRPC.
+    Reject,
+}
+
+/// Whether the path or the message is rewritten to the upstream's name of the model.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Rewrite {
+    /// When the upstream's name or version differs from what was asked for.
+    #[default]
+    Auto,
+    /// Never: the upstream goes by the headers.
+    Headers,
+    /// Always, which also brings every spelling of a path into one form.
+    Always,
+}
+
+/// Whether administrative calls may come from outside.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Admin {
+    /// The filter answers 403, or PERMISSION_DENIED for gRPC.
+    #[default]
+    Deny,
+    /// They go on to the upstream.
+    Allow,
+}
+
+/// What happens when the peek limit is reached too early.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum OnPeekLimit {
+    /// The decision is made without what was not found, as if the request did not have it.
+    #[default]
+    Default,
+    /// The filter answers 400, or INVALID_ARGUMENT for gRPC, and says what it did not find.
+    Reject,
+}
+
+impl Routing {
+    /// Reads the configuration; the error says where the fault is and what was expected. Nothing at
+    /// all is a configuration without models.
+    pub fn from_json(json: &[u8]) -> Result<Self, ConfigError> {
+        if json.trim_ascii().is_empty() {
+            return Ok(Self::default());
+        }
+        let mut reader = serde_json::Deserializer::from_slice(json);
+        let routing = serde_path_to_error::deserialize(&mut reader).map_err(|error| fault::from_serde(&error))?;
+        reader.end().map_err(|error| ConfigError::from(Fault::new("", error.to_string())))?;
+        Ok(routing)
+    }
+}

@@ -1,0 +1,87 @@
+//! What is wrong with a configuration, where, and what was expected.
+
+use std::fmt;
+
+use crate::nearest::nearest;
+
+/// One fault.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Fault {
+    /// Where, for instance `models[2].variants[0].weight`; empty for the whole.
+    pub path: String,
+    /// What is wrong and what was expected.
+    pub message: String,
+}
+
+/// Why a configuration is refused: every fault that could be told.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ConfigError {
+    faults: Vec<Fault>,
+}
+
+// === impl Fault ===
+
+impl Fault {
+    pub(crate) fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into() }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.path, self.message) }
+    }
+}
+
+// === impl ConfigError ===
+
+impl ConfigError {
+    /// The faults, in the order of the file.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// An error if there is any fault.
+    pub(crate) fn unless_empty(faults: Vec<Fault>) -> Result<(), Self> {
+        if faults.is_empty() { Ok(()) } else { Err(Self { faults }) }
+    }
+}
+
+impl From<Fault> for ConfigError {
+    fn from(fault: Fault) -> Self {
+        Self { faults: vec![fault] }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.faults.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// A fault that serde found, with the nearest known name where one was mistyped.
+pub(super) fn from_serde(error: &serde_path_to_error::Error<serde_json::Error>) -> ConfigError {
+    let path = error.path().to_string();
+    let mut message = error.inner().to_string();
+    if let Some(known) = nearest_expected(&message) {
+        message = format!("{message}; did you mean `{known}`?");
+    }
+    let path = if path == "." { String::new() } else { path };
+    Fault::new(path, message).into()
+}
+
+/// serde says "unknown field `a`, expected one of `b`, `c`": the expected name that `a` is nearest to.
+fn nearest_expected(message: &str) -> Option<&str> {
+    if !message.starts_with("unknown ") {
+        return None;
+    }
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let given = quoted.next()?;
+    nearest(given, quoted)
+}

@@ -1,0 +1,32 @@
+//! Which model version an inference request goes to.
+//!
+//! Pure: it knows no host, no clock and no socket, never panics and works on bytes, because header
+//! values and model names need not be UTF-8. The WebAssembly shell and the command line call the
+//! same functions, so what `explain` says is what the gateway does.
+//!
+//! The order of a decision: [`call`] tells what kind of call it is, [`read`] finds the model and the
+//! parameters in the first bytes of a body, [`Router`] resolves the name, applies the version asked
+//! for, the rules and the split ([`assign`]), and [`rewrite`] makes the path or the message that
+//! the upstream gets. [`Peek`] holds what a body has told so far.
+
+#![forbid(unsafe_code)]
+#![deny(clippy::indexing_slicing)]
+
+pub mod assign;
+pub mod call;
+pub mod config;
+pub mod header;
+pub mod read;
+pub mod rewrite;
+
+mod matcher;
+mod nearest;
+mod parameter;
+mod peek;
+mod reply;
+mod router;
+
+pub use parameter::{ParameterSet, Parameters};
+pub use peek::Peek;
+pub use reply::Reply;
+pub use router::{Decision, Route, Router, Start};

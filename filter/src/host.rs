@@ -1,0 +1,88 @@
+//! Calls to the gateway, by bytes and with a status.
+//!
+//! ABI 0.2.1: <https://github.com/proxy-wasm/spec/blob/main/abi-versions/v0.2.1/README.md>.
+
+mod abi;
+mod header_map;
+
+pub(crate) use self::header_map::HeaderMap;
+
+use proxy_wasm::types::{BufferType, MapType};
+
+/// Why the gateway refused a call, as its number: 1 not found, 2 bad argument …
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Refused(pub(crate) i32);
+
+/// Says where a stream goes on.
+const REQUEST_STREAM: i32 = 0;
+
+/// The request's headers; none once they have gone on.
+pub(crate) fn request_headers() -> Result<HeaderMap, Refused> {
+    abi::header_map_pairs(MapType::HttpRequestHeaders as i32).map(HeaderMap::new)
+}
+
+/// Sets a header of the request, whatever it was.
+pub(crate) fn set_request_header(name: &str, value: &[u8]) -> Result<(), Refused> {
+    abi::replace_header(MapType::HttpRequestHeaders as i32, name.as_bytes(), value)
+}
+
+/// Removes every copy of a header of the request.
+pub(crate) fn remove_request_header(name: &[u8]) -> Result<(), Refused> {
+    abi::remove_header(MapType::HttpRequestHeaders as i32, name)
+}
+
+/// Sets a header of the answer, whatever it was.
+pub(crate) fn set_response_header(name: &str, value: &[u8]) -> Result<(), Refused> {
+    abi::replace_header(MapType::HttpResponseHeaders as i32, name.as_bytes(), value)
+}
+
+/// Removes every copy of a header of the answer.
+pub(crate) fn remove_response_header(name: &str) -> Result<(), Refused> {
+    abi::remove_header(MapType::HttpResponseHeaders as i32, name.as_bytes())
+}
+
+/// Bytes of the request's body that the gateway holds.
+pub(crate) fn request_body(start: usize, length: usize) -> Result<Vec<u8>, Refused> {
+    abi::buffer(BufferType::HttpRequestBody as i32, start, length)
+}
+
+/// Replaces the first `length` bytes of the request's body. Envoy edits a body nowhere else but at its ends.
+pub(crate) fn replace_request_body_start(length: usize, with: &[u8]) -> Result<(), Refused> {
+    abi::set_buffer(BufferType::HttpRequestBody as i32, 0, length, with)
+}
+
+/// The plugin's configuration.
+pub(crate) fn plugin_configuration(length: usize) -> Result<Vec<u8>, Refused> {
+    if length == 0 {
+        return Ok(Vec::new());
+    }
+    abi::buffer(BufferType::PluginConfiguration as i32, 0, length)
+}
+
+/// Nanoseconds since 1970.
+pub(crate) fn now() -> u64 {
+    abi::current_time_nanoseconds().unwrap_or_default()
+}
+
+/// From now on `on_tick` is called so often; 0 stops it.
+pub(crate) fn set_tick_period(milliseconds: u32) {
+    // Refused only for a context that is already gone, which needs no ticks.
+    let _ = abi::set_tick_period(milliseconds);
+}
+
+/// Later calls are about this stream.
+pub(crate) fn use_context(context_id: u32) -> Result<(), Refused> {
+    abi::set_effective_context(context_id)
+}
+
+/// Lets a held request go on.
+pub(crate) fn resume_request() -> Result<(), Refused> {
+    abi::continue_stream(REQUEST_STREAM)
+}
+
+/// Answers instead of the upstream.
+pub(crate) fn reply(status: u16, content_type: Option<&str>, body: &[u8], grpc_status: i32) -> Result<(), Refused> {
+    let headers = content_type.map(|content_type| [("content-type", content_type.as_bytes())]);
+    let headers = header_map::serialized(headers.as_ref().map(<[_; 1]>::as_slice).unwrap_or_default());
+    abi::send_local_response(u32::from(status), b"modelway", body, &headers, grpc_status)
+}

@@ -1,0 +1,123 @@
+//! The imports themselves: the only unsafe code of the filter.
+
+#![allow(unsafe_code)]
+
+use std::ptr::{null, null_mut};
+
+use super::Refused;
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_get_header_map_pairs(map: i32, data: *mut *mut u8, size: *mut usize) -> i32;
+    fn proxy_replace_header_map_value(
+        map: i32,
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> i32;
+    fn proxy_remove_header_map_value(map: i32, key: *const u8, key_size: usize) -> i32;
+    fn proxy_get_buffer_bytes(buffer: i32, start: usize, length: usize, data: *mut *mut u8, size: *mut usize) -> i32;
+    fn proxy_set_buffer_bytes(buffer: i32, start: usize, length: usize, data: *const u8, size: usize) -> i32;
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> i32;
+    fn proxy_set_tick_period_milliseconds(period: u32) -> i32;
+    fn proxy_set_effective_context(context_id: u32) -> i32;
+    fn proxy_continue_stream(stream: i32) -> i32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> i32;
+}
+
+pub(super) fn header_map_pairs(map: i32) -> Result<Vec<u8>, Refused> {
+    // SAFETY: the closure's call writes the two pointers, or refuses.
+    returned(|data, size| unsafe { proxy_get_header_map_pairs(map, data, size) })
+}
+
+pub(super) fn replace_header(map: i32, name: &[u8], value: &[u8]) -> Result<(), Refused> {
+    // SAFETY: the host reads the two slices during the call only.
+    accepted(unsafe { proxy_replace_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
+}
+
+pub(super) fn remove_header(map: i32, name: &[u8]) -> Result<(), Refused> {
+    // SAFETY: the host reads the slice during the call only.
+    accepted(unsafe { proxy_remove_header_map_value(map, name.as_ptr(), name.len()) })
+}
+
+pub(super) fn buffer(buffer: i32, start: usize, length: usize) -> Result<Vec<u8>, Refused> {
+    // SAFETY: the closure's call writes the two pointers, or refuses.
+    returned(|data, size| unsafe { proxy_get_buffer_bytes(buffer, start, length, data, size) })
+}
+
+pub(super) fn set_buffer(buffer: i32, start: usize, length: usize, with: &[u8]) -> Result<(), Refused> {
+    // SAFETY: the host reads the slice during the call only.
+    accepted(unsafe { proxy_set_buffer_bytes(buffer, start, length, with.as_ptr(), with.len()) })
+}
+
+pub(super) fn current_time_nanoseconds() -> Result<u64, Refused> {
+    let mut time = 0;
+    // SAFETY: the host writes eight bytes to a u64 of ours.
+    accepted(unsafe { proxy_get_current_time_nanoseconds(&raw mut time) })?;
+    Ok(time)
+}
+
+pub(super) fn set_tick_period(milliseconds: u32) -> Result<(), Refused> {
+    // SAFETY: takes no pointer.
+    accepted(unsafe { proxy_set_tick_period_milliseconds(milliseconds) })
+}
+
+pub(super) fn set_effective_context(context_id: u32) -> Result<(), Refused> {
+    // SAFETY: takes no pointer.
+    accepted(unsafe { proxy_set_effective_context(context_id) })
+}
+
+pub(super) fn continue_stream(stream: i32) -> Result<(), Refused> {
+    // SAFETY: takes no pointer.
+    accepted(unsafe { proxy_continue_stream(stream) })
+}
+
+pub(super) fn send_local_response(
+    status: u32,
+    details: &[u8],
+    body: &[u8],
+    headers: &[u8],
+    grpc_status: i32,
+) -> Result<(), Refused> {
+    let body_start = if body.is_empty() { null() } else { body.as_ptr() };
+    // SAFETY: the host reads the slices during the call only.
+    accepted(unsafe {
+        proxy_send_local_response(
+            status,
+            details.as_ptr(),
+            details.len(),
+            body_start,
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            grpc_status,
+        )
+    })
+}
+
+fn accepted(status: i32) -> Result<(), Refused> {
+    if status == 0 { Ok(()) } else { Err(Refused(status)) }
+}
+
+/// The bytes that a host call returns by pointer and size.
+fn returned(call: impl FnOnce(*mut *mut u8, *mut usize) -> i32) -> Result<Vec<u8>, Refused> {
+    let mut data: *mut u8 = null_mut();
+    let mut size = 0;
+    accepted(call(&raw mut data, &raw mut size))?;
+    if data.is_null() || size == 0 {
+        return Ok(Vec::new());
+    }
+    // SAFETY: the host got this memory from `proxy_on_memory_allocate`, which the SDK makes from a
+    // boxed slice of just this size, has filled it, and hands it over.
+    Ok(unsafe { Vec::from_raw_parts(data, size, size) })
+}
