@@ -28,7 +28,7 @@ pub struct Routing {
     /// Whether repository, logging, trace, shared memory and `mmesh` calls may come from outside.
     pub admin: Admin,
     /// How far into a body the filter may read before it decides without. Keep it below the
-    /// gateway's buffer limit (32 KiB in Istio). Not below 512 bytes.
+    /// gateway's buffer limit (32 KiB in Istio). Default 24 KiB, at least 512 bytes.
     pub peek_limit: ByteSize,
     /// What happens when the limit is reached before the model or a parameter that routing needs was found.
     pub on_peek_limit: OnPeekLimit,
@@ -72,7 +72,7 @@ pub struct Variant {
     /// The upstream's version of the model. A client that names this version gets this variant.
     #[serde(default)]
     pub version: Option<ScalarText>,
-    /// Its part of the split, relative to the other variants' weights. 0: only by rule or by version.
+    /// Its part of the split, relative to the other variants' weights. Default 1; 0: only by rule or by version.
     #[serde(default)]
     pub weight: Weight,
     /// For the route: a pool of hosts, sent as `x-modelway-pool`.
@@ -153,7 +153,7 @@ pub struct Match {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum MatchKind {
-    /// The whole value, byte by byte.
+    /// The whole value, byte by byte. The default.
     #[default]
     Exact,
     /// The value begins so.
@@ -166,7 +166,7 @@ pub enum MatchKind {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum UnknownModels {
-    /// It goes on to the upstream, with the headers set to what was asked for.
+    /// It goes on to the upstream, with the headers set to what was asked for. The default.
     #[default]
     Pass,
     /// The filter answers 404, or NOT_FOUND for gRPC.
@@ -177,7 +177,7 @@ pub enum UnknownModels {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Rewrite {
-    /// When the upstream's name or version differs from what was asked for.
+    /// When the upstream's name or version differs from what was asked for. The default.
     #[default]
     Auto,
     /// Never: the upstream goes by the headers.
@@ -190,7 +190,7 @@ pub enum Rewrite {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Admin {
-    /// The filter answers 403, or PERMISSION_DENIED for gRPC.
+    /// The filter answers 403, or PERMISSION_DENIED for gRPC. The default.
     #[default]
     Deny,
     /// They go on to the upstream.
@@ -201,7 +201,7 @@ pub enum Admin {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum OnPeekLimit {
-    /// The decision is made without what was not found, as if the request did not have it.
+    /// The decision is made without what was not found, as if the request did not have it. The default.
     #[default]
     Default,
     /// The filter answers 400, or INVALID_ARGUMENT for gRPC, and says what it did not find.
