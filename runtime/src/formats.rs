@@ -1,0 +1,53 @@
+//! Model formats: each a folder that implements [`Format`].
+
+pub mod sklearn;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::model::Model;
+
+/// Where a model's files stand, already local and complete.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ModelFiles {
+    /// The file that holds the model, or the folder when the format has several.
+    pub path: PathBuf,
+    /// The format that a settings file names, if any, for instance `sklearn`.
+    pub format: Option<String>,
+}
+
+/// Why a model could not be loaded; the text says what was found, where, and what was expected.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file could not be read.
+    #[error("cannot read {path}: {reason}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        reason: String,
+    },
+    /// The file is not what its name says: truncated, malformed or hostile.
+    #[error("{0}")]
+    Malformed(String),
+    /// The file is well-formed and holds something that this format does not serve.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+/// A kind of model file that the runtime can serve.
+pub trait Format: Send + Sync + 'static {
+    /// The name in settings files and metadata, for instance `sklearn`.
+    fn name(&self) -> &'static str;
+
+    /// Whether these files look like this format, by their names or by the settings.
+    fn recognises(&self, files: &ModelFiles) -> bool;
+
+    /// Reads and checks the model. Called on a thread where blocking is allowed.
+    fn load(&self, files: &ModelFiles) -> Result<Arc<dyn Model>, LoadError>;
+}
+
+/// The formats that this build has, in the order in which they are asked whether they recognise a model.
+pub fn builtin() -> Vec<Arc<dyn Format>> {
+    vec![Arc::new(sklearn::SklearnFormat::default())]
+}

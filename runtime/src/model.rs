@@ -1,0 +1,167 @@
+//! What a model is: it takes a request and answers with a stream of responses.
+//!
+//! [`Model`] is asynchronous and streams, so that a language model can send tokens as they come and
+//! stop when the client leaves. Most models take a batch and give a batch: they implement
+//! [`BatchModel`], and [`Batched`] makes a `Model` of them.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::{Stream, stream};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Error;
+use crate::message::{InferRequest, InferResponse, Parameters};
+use crate::tensor::{DataType, Tensor};
+
+/// Responses as they come; the stream ends after the last one or after an error.
+pub type ResponseStream = Pin<Box<dyn Stream<Item = Result<InferResponse, Error>> + Send>>;
+
+/// Where a model computes.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Device {
+    /// The host's processors.
+    Cpu,
+    /// The CUDA device of this number.
+    Cuda(usize),
+}
+
+/// An input or output as metadata describes it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TensorSpec {
+    /// The tensor's name.
+    pub name: String,
+    /// The datatype that the model computes in or gives.
+    pub datatype: DataType,
+    /// One entry a dimension; −1 for one of any size.
+    pub shape: Vec<i64>,
+}
+
+/// What a model says of itself.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ModelMetadata {
+    /// The protocol's `<project>_<format>`, for instance `sklearn_joblib`.
+    pub platform: String,
+    /// The inputs that it takes.
+    pub inputs: Vec<TensorSpec>,
+    /// The outputs that it can give.
+    pub outputs: Vec<TensorSpec>,
+    /// Further facts, for instance the version of the library that saved it.
+    pub properties: std::collections::BTreeMap<String, String>,
+}
+
+/// What comes with a request beside its content.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// Cancelled when nobody waits for the answer any more.
+    pub cancelled: CancellationToken,
+}
+
+/// A loaded model.
+pub trait Model: Send + Sync + 'static {
+    /// What it says of itself.
+    fn metadata(&self) -> &ModelMetadata;
+
+    /// Bytes of memory that it keeps, as measured.
+    fn size_bytes(&self) -> u64;
+
+    /// Where it computes.
+    fn device(&self) -> Device {
+        Device::Cpu
+    }
+
+    /// Answers one request. Returns at once; the work happens in the stream or behind it.
+    fn infer(self: Arc<Self>, request: InferRequest, context: Context) -> ResponseStream;
+}
+
+/// A model that takes a batch and gives a batch.
+///
+/// ```
+/// use modelway_runtime::{BatchModel, Error, InferRequest, ModelMetadata, Parameters, Tensor, TensorData};
+///
+/// /// Doubles every FP32 input.
+/// struct Doubler(ModelMetadata);
+///
+/// impl BatchModel for Doubler {
+///     fn metadata(&self) -> &ModelMetadata { &self.0 }
+///     fn size_bytes(&self) -> u64 { 0 }
+///     fn predict(&self, request: &InferRequest) -> Result<(Vec<Tensor>, Parameters), Error> {
+///         let doubled = request.inputs.iter().map(|input| match input.data() {
+///             TensorData::Fp32(values) => {
+///                 let values = values.iter().map(|value| value * 2.0).collect();
+///                 Tensor::new(&input.name, input.shape().to_vec(), TensorData::Fp32(values))
+///             }
+///             other => Err(Error::invalid(format!("expected FP32, got {}", other.datatype()))),
+///         });
+///         Ok((doubled.collect::<Result<_, _>>()?, Parameters::new()))
+///     }
+/// }
+/// ```
+pub trait BatchModel: Send + Sync + 'static {
+    /// What it says of itself.
+    fn metadata(&self) -> &ModelMetadata;
+
+    /// Bytes of memory that it keeps, as measured.
+    fn size_bytes(&self) -> u64;
+
+    /// Where it computes.
+    fn device(&self) -> Device {
+        Device::Cpu
+    }
+
+    /// Whether this request takes well under 500 µs, so that an async thread may compute it itself.
+    fn is_quick(&self, _request: &InferRequest) -> bool {
+        false
+    }
+
+    /// The outputs, and parameters of the response as a whole.
+    fn predict(&self, request: &InferRequest) -> Result<(Vec<Tensor>, Parameters), Error>;
+}
+
+/// A [`BatchModel`] as a [`Model`]: one response, computed off the async threads unless it is quick.
+#[derive(Debug)]
+pub struct Batched<M>(Arc<M>);
+
+impl<M: BatchModel> Batched<M> {
+    /// Wraps the model.
+    pub fn new(model: M) -> Self {
+        Self(Arc::new(model))
+    }
+}
+
+// === impl Batched ===
+
+impl<M: BatchModel> Model for Batched<M> {
+    fn metadata(&self) -> &ModelMetadata {
+        self.0.metadata()
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.0.size_bytes()
+    }
+
+    fn device(&self) -> Device {
+        self.0.device()
+    }
+
+    fn infer(self: Arc<Self>, request: InferRequest, context: Context) -> ResponseStream {
+        let model = self.0.clone();
+        Box::pin(stream::once(async move {
+            if model.is_quick(&request) {
+                return respond(model.as_ref(), &request);
+            }
+            let task = tokio::task::spawn_blocking(move || {
+                if context.cancelled.is_cancelled() {
+                    return Err(Error::new(crate::ErrorKind::Cancelled, "the client went away"));
+                }
+                respond(model.as_ref(), &request)
+            });
+            task.await.unwrap_or_else(|fault| Err(Error::internal(format!("the model's computation stopped: {fault}"))))
+        }))
+    }
+}
+
+fn respond<M: BatchModel>(model: &M, request: &InferRequest) -> Result<InferResponse, Error> {
+    let (outputs, parameters) = model.predict(request)?;
+    Ok(InferResponse { parameters, outputs })
+}
