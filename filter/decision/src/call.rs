@@ -113,6 +113,11 @@ pub fn is_grpc(head: &impl Headers) -> bool {
     })
 }
 
+/// Whether a name can stand in a header as it is: a line break would begin a header of the client's own.
+pub(crate) fn can_be_header_value(name: &[u8]) -> bool {
+    !name.iter().any(u8::is_ascii_control)
+}
+
 fn before_query(path: &[u8]) -> &[u8] {
     path.split(|&byte| byte == b'?' || byte == b'#').next().unwrap_or(path)
 }
@@ -155,18 +160,20 @@ impl Segment<'_> {
         !decoded.is_empty()
             && decoded != b"."
             && decoded != b".."
-            && !decoded.iter().any(|&byte| byte == b'\\' || byte == 0)
+            && !decoded.contains(&b'\\')
+            && can_be_header_value(decoded)
             && !decoded.split(|&byte| byte == b'/').any(|part| part == b"..")
     }
 }
 
 /// Whether any reading of the path is an administrative call: with the percent-escapes decoded once
-/// or twice, dot segments resolved, slashes merged, and without regard to case.
+/// or twice, dot segments resolved, slashes merged, path parameters (`;a=b`) dropped, and without
+/// regard to case.
 fn is_admin_anyhow(path: &[u8], segments: &[Segment<'_>]) -> bool {
     if is_admin(segments) {
         return true;
     }
-    let is_plain = !path.contains(&b'%') && segments.iter().all(Segment::is_canonical);
+    let is_plain = !path.iter().any(|byte| matches!(byte, b'%' | b';')) && segments.iter().all(Segment::is_canonical);
     if is_plain {
         return false;
     }
@@ -211,7 +218,8 @@ fn leads_to_a_model(segments: &[Segment<'_>]) -> bool {
 fn resolved(path: &[u8]) -> Vec<&[u8]> {
     let mut found: Vec<&[u8]> = Vec::new();
     for segment in path.split(|&byte| byte == b'/' || byte == b'\\') {
-        match segment {
+        let without_parameters = segment.split(|&byte| byte == b';').next();
+        match without_parameters.unwrap_or(segment) {
             b"" | b"." => {}
             b".." => {
                 found.pop();

@@ -6,6 +6,7 @@
 
 mod fault;
 mod scalar;
+mod shape;
 #[cfg(test)]
 mod tests;
 
@@ -215,6 +216,7 @@ impl Routing {
         if json.trim_ascii().is_empty() {
             return Ok(Self::default());
         }
+        shape::check(json)?;
         let mut reader = serde_json::Deserializer::from_slice(json);
         let routing = serde_path_to_error::deserialize(&mut reader).map_err(|error| fault::from_serde(&error))?;
         reader.end().map_err(|error| ConfigError::from(Fault::new("", error.to_string())))?;

@@ -33,8 +33,8 @@ impl Peek {
         Self::new(Reader::Json(JsonReader::new(needed)))
     }
 
-    pub(crate) fn grpc() -> Self {
-        Self::new(Reader::Grpc(GrpcReader::default()))
+    pub(crate) fn grpc(limit: usize) -> Self {
+        Self::new(Reader::Grpc(GrpcReader::new(limit)))
     }
 
     fn new(reader: Reader) -> Self {

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use self::entry::{Entry, Variant};
-use crate::call::{Call, RestCall};
+use crate::call::{Call, RestCall, can_be_header_value};
 use crate::config::{Admin, ConfigError, OnPeekLimit, Rewrite, Routing, UnknownModels};
 use crate::header::Headers;
 use crate::nearest::nearest;
@@ -101,7 +101,7 @@ impl Router {
             Call::Other => Start::Known(Route::Pass),
             Call::Admin => Start::Known(self.route_admin()),
             Call::Ambiguous => Start::Known(Route::Reply(ambiguous())),
-            Call::Grpc if body_follows => Start::Read(Peek::grpc()),
+            Call::Grpc if body_follows => Start::Read(Peek::grpc(self.peek_limit)),
             Call::Grpc => Start::Known(Route::Pass),
             Call::Rest(call) => {
                 let needed = self.needed(head, &call.model, call.version.as_deref());
@@ -186,6 +186,9 @@ impl Router {
             return self.route_unnamed(peek);
         };
         let version = reader.version();
+        if !can_be_header_value(name) || !version.is_none_or(can_be_header_value) {
+            return Route::Reply(Reply::invalid("the model's name or version has control characters"));
+        }
         if let Some(reply) = self.too_late(peek, self.needed(head, name, version)) {
             return Route::Reply(reply);
         }

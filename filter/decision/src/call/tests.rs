@@ -94,6 +94,7 @@ fn administrative_calls_are_found_in_every_spelling() {
         "/v2\\repository\\index",
         "/V2/Repository/index",
         "/v2/repository/index?x=1",
+        "/v2;x=1/repository;a=b/index",
         "/mmesh.ModelMesh/registerModel",
         "/mmesh.ModelRuntime/loadModel",
         "/inference.GRPCInferenceService/RepositoryModelLoad",
@@ -118,6 +119,9 @@ fn a_model_path_that_has_a_second_reading_is_ambiguous() {
         "/v2/models/x/infer/..",
         "/v2/models/a%5Cb/infer",
         "/v2/models/a%00b/infer",
+        "/v2/models/a%0d%0ax-injected:%201/infer",
+        "/v2/models/a/versions/1%0a2/infer",
+        "/v2/models/a%7f",
         "/../v2/models/x/infer",
     ] {
         assert_eq!(rest(path), Call::Ambiguous, "{path}");

@@ -48,6 +48,18 @@ fn a_value_of_the_wrong_kind_is_refused_with_its_path() {
 }
 
 #[test]
+fn a_list_where_an_object_belongs_is_refused() {
+    for json in ["[]", "5", r#""models""#] {
+        assert!(fault_of(json).starts_with("expected an object"), "{json}");
+    }
+    assert_eq!(
+        fault_of(r#"{"models": [["iris[[\""]]}"#),
+        "byte 12: expected an object or a value, got a list in a list"
+    );
+    assert!(Routing::from_json(br#"{"models": [{"name": "[[\"[["}]}"#).is_ok());
+}
+
+#[test]
 fn sizes_have_the_usual_units() {
     for (text, bytes) in [("24KiB", 24 * 1024), ("1MiB", 1 << 20), ("32kB", 32_000), ("512", 512), ("1.5Ki", 1536)] {
         assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");

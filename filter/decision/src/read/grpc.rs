@@ -4,10 +4,12 @@
 //! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>. Fields of the v2 requests:
 //! 1 is the model's name and 2 its version in all of them, 4 is `ModelInferRequest.parameters`.
 //!
-//! Serialisers write fields in ascending order, but any order is legal. The reader stops at the
-//! first field that is neither name nor version once it has a name: by then a serialiser has
-//! written the version if there is one. While it has no name, or misses a parameter that routing
-//! needs, it reads on, skipping tensors by their length.
+//! Serialisers write fields in ascending order, but any order is legal, and the last of a repeated
+//! field counts. A message that fits into the limit is read to its end, so whatever its order, the
+//! reader and the upstream agree. A longer one is read to the first field that is neither name nor
+//! version once there is a name: by then a serialiser has written the version if there is one.
+//! While it has no name, or misses a parameter that routing needs, the reader reads on. Tensors are
+//! skipped by their length.
 
 use std::ops::Range;
 
@@ -31,6 +33,8 @@ const PARAMETERS: u64 = 4;
 /// Reads model, version and parameters from a gRPC body.
 #[derive(Debug, Default)]
 pub struct GrpcReader {
+    /// A body that is no longer is read to its end.
+    whole_up_to: usize,
     state: State,
     /// Body bytes taken so far.
     offset: usize,
@@ -86,6 +90,11 @@ pub trait Wanted {
 // === impl GrpcReader ===
 
 impl GrpcReader {
+    /// A reader of at most `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self { whole_up_to: limit, ..Self::default() }
+    }
+
     /// Takes the next bytes of the body. Once it has said anything but [`Progress::More`] it takes no more.
     pub fn feed(&mut self, bytes: &[u8], wanted: &impl Wanted) -> Progress {
         let mut rest = bytes;
@@ -206,7 +215,8 @@ impl GrpcReader {
             self.fail("a field has the number 0");
             return 0;
         }
-        if field != NAME && field != VERSION && self.has_what_is_needed(wanted) {
+        let may_stop = field != NAME && field != VERSION && self.message_end > self.whole_up_to;
+        if may_stop && self.has_what_is_needed(wanted) {
             // The tag's bytes belong to what is left alone.
             self.offset = self.field_start;
             self.outcome = Some(Progress::Done);

@@ -57,8 +57,13 @@ fn read_json(body: &[u8], cuts: &[usize], needed: ParameterSet) -> (Progress, Pa
     (progress, reader.parameters().clone())
 }
 
+/// Every message is longer than the limit, so that the reader stops as early as it can.
 fn read_grpc(body: &[u8], cuts: &[usize], needed: ParameterSet) -> (Progress, GrpcReader) {
-    let mut reader = GrpcReader::default();
+    read_grpc_up_to(0, body, cuts, needed)
+}
+
+fn read_grpc_up_to(limit: usize, body: &[u8], cuts: &[usize], needed: ParameterSet) -> (Progress, GrpcReader) {
+    let mut reader = GrpcReader::new(limit);
     let mut progress = Progress::More;
     for piece in pieces(body, cuts) {
         progress = reader.feed(piece, &Needs(needed));
@@ -359,8 +364,8 @@ fn a_reader_stops_at_the_first_field_behind_the_name() {
 
 #[test]
 fn the_last_of_a_repeated_name_counts_and_all_are_renamed() {
-    let body = framed(b"\x0a\x01a\x0a\x01b\x1a\x01x");
-    let (_, reader) = read_grpc(&body, &[], ParameterSet::default());
+    let body = framed(b"\x0a\x01a\x1a\x01x\x0a\x01b");
+    let (_, reader) = read_grpc_up_to(body.len(), &body, &[], ParameterSet::default());
     assert_eq!(reader.name(), Some(&b"b"[..]));
     let start = rewrite::message_start(&body[..reader.offset()], &reader, b"new", None).unwrap();
     assert_eq!([&start, &body[reader.offset()..]].concat(), framed(b"\x0a\x03new\x1a\x01x"));
