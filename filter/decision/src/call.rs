@@ -179,7 +179,8 @@ fn is_admin_anyhow(path: &[u8], segments: &[Segment<'_>]) -> bool {
     }
     let once = percent_decoded(path).into_owned();
     let twice = percent_decoded(&once).into_owned();
-    [once, twice].iter().any(|path| is_admin(&resolved(path)))
+    let readings = [&once, &twice].map(|path| [Empty::Merged, Empty::Kept].map(|empty| resolved(path, empty)));
+    readings.iter().flatten().any(|segments| is_admin(segments))
 }
 
 fn is_admin<S: AsRef<[u8]>>(segments: &[S]) -> bool {
@@ -211,22 +212,33 @@ fn is_model_trace<S: AsRef<[u8]>>(area: &[u8], rest: &[S]) -> bool {
 /// Whether the path, once normalised, is a model's: it must not slip past the decision as "other".
 fn leads_to_a_model(segments: &[Segment<'_>]) -> bool {
     let joined = segments.iter().map(|segment| &*segment.decoded).collect::<Vec<_>>().join(&b'/');
-    matches!(resolved(&joined).as_slice(), [v2, models, _, ..] if *v2 == b"v2" && *models == b"models")
+    matches!(resolved(&joined, Empty::Merged).as_slice(), [v2, models, _, ..] if *v2 == b"v2" && *models == b"models")
 }
 
-/// The segments after merging slashes and resolving `.` and `..`.
-fn resolved(path: &[u8]) -> Vec<&[u8]> {
+/// What an empty segment is to a `..` behind it.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Empty {
+    /// Nothing: the slashes were merged before.
+    Merged,
+    /// A segment that it takes away, as RFC 3986 has it.
+    Kept,
+}
+
+/// The segments that are left, without empty ones, once `.` and `..` are resolved.
+fn resolved(path: &[u8], empty: Empty) -> Vec<&[u8]> {
     let mut found: Vec<&[u8]> = Vec::new();
     for segment in path.split(|&byte| byte == b'/' || byte == b'\\') {
         let without_parameters = segment.split(|&byte| byte == b';').next();
         match without_parameters.unwrap_or(segment) {
-            b"" | b"." => {}
+            b"." => {}
+            b"" if empty == Empty::Merged => {}
             b".." => {
                 found.pop();
             }
             name => found.push(name),
         }
     }
+    found.retain(|segment| !segment.is_empty());
     found
 }
 

@@ -95,6 +95,8 @@ fn administrative_calls_are_found_in_every_spelling() {
         "/V2/Repository/index",
         "/v2/repository/index?x=1",
         "/v2;x=1/repository;a=b/index",
+        "/v2/;a=b/../repository/index",
+        "/x/y//../../../v2/repository/index",
         "/mmesh.ModelMesh/registerModel",
         "/mmesh.ModelRuntime/loadModel",
         "/inference.GRPCInferenceService/RepositoryModelLoad",
