@@ -1,0 +1,143 @@
+//! What stands in a models folder.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::catalogue::settings::Settings;
+use crate::formats::{Format, ModelFiles};
+
+/// A model in storage.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) name: String,
+    pub(super) version: Option<String>,
+    /// The entry that it was found at, for the log.
+    pub(super) path: PathBuf,
+    /// What to load, or why nothing can be.
+    pub(super) files: Result<ModelFiles, String>,
+}
+
+/// Looks through the entries of the folder, in order of their names.
+pub(super) fn scan(folder: &Path, formats: &[Arc<dyn Format>]) -> io::Result<Vec<Found>> {
+    let mut found = Vec::new();
+    for path in visible_entries(folder)? {
+        if path.is_dir() {
+            let Some(name) = text_of(path.file_name()) else { continue };
+            scan_model_folder(&name, &path, formats, &mut found);
+            continue;
+        }
+        let files = ModelFiles { path: path.clone(), format: None };
+        match text_of(path.file_stem()) {
+            Some(name) if is_recognised(&files, formats) => {
+                found.push(Found { name, version: None, path, files: Ok(files) });
+            }
+            _ => tracing::debug!(path = %path.display(), "no model, skipped"),
+        }
+    }
+    Ok(found)
+}
+
+fn scan_model_folder(name: &str, folder: &Path, formats: &[Arc<dyn Format>], found: &mut Vec<Found>) {
+    let whole = locate(folder, formats);
+    let has_model = !matches!(whole, Located::Nothing);
+    if let Located::Model { name: own_name, version, files } = whole {
+        let name = own_name.unwrap_or_else(|| name.to_owned());
+        found.push(Found { name, version, path: folder.to_owned(), files });
+    }
+    let mut has_versions = false;
+    for path in visible_entries(folder).unwrap_or_default().into_iter().filter(|path| path.is_dir()) {
+        let Some(version) = text_of(path.file_name()) else { continue };
+        let is_number = version.bytes().all(|byte| byte.is_ascii_digit());
+        let files = match locate(&path, formats) {
+            Located::Model { files, .. } => files,
+            Located::Nothing if is_number => Err(nothing_in(&path)),
+            Located::Nothing => continue,
+        };
+        has_versions = true;
+        found.push(Found { name: name.to_owned(), version: Some(version), path, files });
+    }
+    if !has_model && !has_versions {
+        let files = Err(nothing_in(folder));
+        found.push(Found { name: name.to_owned(), version: None, path: folder.to_owned(), files });
+    }
+}
+
+enum Located {
+    Nothing,
+    Model { name: Option<String>, version: Option<String>, files: Result<ModelFiles, String> },
+}
+
+/// The model that stands directly in this folder.
+fn locate(folder: &Path, formats: &[Arc<dyn Format>]) -> Located {
+    let settings = match Settings::read(folder) {
+        Ok(settings) => settings,
+        Err(reason) => return Located::Model { name: None, version: None, files: Err(reason) },
+    };
+    let uri = settings.as_ref().and_then(Settings::uri);
+    let target = uri.map_or_else(|| folder.to_owned(), |uri| folder.join(uri));
+    let files = match pick(&target, formats) {
+        Ok(None) if settings.is_none() => return Located::Nothing,
+        Ok(None) => Err(nothing_in(&target)),
+        Ok(Some(path)) => Ok(ModelFiles { path, format: settings.as_ref().and_then(Settings::format) }),
+        Err(reason) => Err(reason),
+    };
+    let settings = settings.unwrap_or_default();
+    Located::Model { version: settings.version().map(str::to_owned), name: settings.name, files }
+}
+
+/// The file to load: the path itself, the folder if a format takes folders, or the model file in it.
+fn pick(path: &Path, formats: &[Arc<dyn Format>]) -> Result<Option<PathBuf>, String> {
+    let cannot_read = |error: io::Error| format!("cannot read {}: {error}", path.display());
+    if !fs::metadata(path).map_err(cannot_read)?.is_dir() {
+        return Ok(Some(path.to_owned()));
+    }
+    let is_model = |path: &PathBuf| is_recognised(&ModelFiles { path: path.clone(), format: None }, formats);
+    if is_model(&path.to_owned()) {
+        return Ok(Some(path.to_owned()));
+    }
+    let mut files = visible_entries(path).map_err(cannot_read)?;
+    files.retain(|file| file.is_file() && is_model(file));
+    let is_well_known = |file: &&PathBuf| file.file_stem().is_some_and(|stem| stem == "model");
+    let mut well_known = files.iter().filter(is_well_known);
+    match (well_known.next(), well_known.next(), files.as_slice()) {
+        (Some(file), None, _) | (None, _, [file]) => Ok(Some(file.clone())),
+        (None, _, []) => Ok(None),
+        _ => Err(format!(
+            "{} has {} model files, expected one, or parameters.uri in model-settings.json to name it",
+            path.display(),
+            files.len()
+        )),
+    }
+}
+
+fn nothing_in(folder: &Path) -> String {
+    format!("no model file in {}, expected for instance model.joblib", folder.display())
+}
+
+fn is_recognised(files: &ModelFiles, formats: &[Arc<dyn Format>]) -> bool {
+    formats.iter().any(|format| format.recognises(files))
+}
+
+/// The entries in order, without hidden ones (a mounted ConfigMap has such) and `lost+found`.
+fn visible_entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !name.as_encoded_bytes().starts_with(b".") && name != "lost+found" {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn text_of(name: Option<&std::ffi::OsStr>) -> Option<String> {
+    let text = name?.to_str();
+    if text.is_none() {
+        tracing::warn!(?name, "name is not UTF-8, skipped");
+    }
+    text.map(str::to_owned)
+}

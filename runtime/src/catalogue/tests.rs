@@ -1,0 +1,204 @@
+use super::*;
+use crate::formats::LoadError;
+use crate::testing::{Echo, RowSum};
+use std::fs;
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+/// Serves files that end in `.echo` and say `echo`; panics on those that say `panic`.
+struct EchoFormat;
+
+impl Format for EchoFormat {
+    fn name(&self) -> &'static str {
+        "echo"
+    }
+
+    fn recognises(&self, files: &ModelFiles) -> bool {
+        files.format.as_deref() == Some("echo") || files.path.extension().is_some_and(|extension| extension == "echo")
+    }
+
+    fn load(&self, files: &ModelFiles) -> Result<Arc<dyn Model>, LoadError> {
+        let read = |error: io::Error| LoadError::Read { path: files.path.clone(), reason: error.to_string() };
+        match fs::read_to_string(&files.path).map_err(read)?.as_str() {
+            "echo" => Ok(Echo::model()),
+            "panic" => panic!("this file makes the reader panic"),
+            other => Err(LoadError::Malformed(format!("expected 'echo', got '{other}'"))),
+        }
+    }
+}
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for (path, text) in files {
+        let path: PathBuf = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+async fn loaded(files: &[(&str, &str)]) -> Arc<Catalogue> {
+    let folder = folder(files);
+    let catalogue = Arc::new(Catalogue::scan(folder.path(), vec![Arc::new(EchoFormat)]).unwrap());
+    assert!(!catalogue.is_settled() || catalogue.listings().all(|listing| !listing.is_ready()));
+    catalogue.load_all().await;
+    assert!(catalogue.is_settled());
+    catalogue
+}
+
+fn served(catalogue: &Catalogue, name: &str, version: Option<&str>) -> String {
+    match catalogue.find(name, version) {
+        Ok(loaded) => loaded.served().to_str().unwrap().to_owned(),
+        Err(error) => format!("{:?}: {}", error.kind(), error.message()),
+    }
+}
+
+/// Of `echo`: the first 12 digits of its SHA-256.
+const DIGEST: &str = "092c79e8f80e";
+
+#[tokio::test]
+async fn a_file_is_a_model_of_its_own_name() {
+    let catalogue = loaded(&[("digits.echo", "echo"), ("README.md", "text"), (".hidden.echo", "echo")]).await;
+    assert_eq!(catalogue.names().collect::<Vec<_>>(), ["digits"]);
+    assert_eq!(served(&catalogue, "digits", None), format!("digits/-@{DIGEST}"));
+    assert_eq!(catalogue.find("digits", None).unwrap().digest(), DIGEST);
+    assert_eq!(catalogue.ready_versions("digits"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_folder_is_a_model_with_its_well_known_or_only_file() {
+    let files = [("a/model.echo", "echo"), ("a/other.echo", "echo"), ("b/only.echo", "echo"), ("b/notes.txt", "")];
+    let catalogue = loaded(&files).await;
+    assert_eq!(served(&catalogue, "a", None), format!("a/-@{DIGEST}"));
+    assert_eq!(served(&catalogue, "b", None), format!("b/-@{DIGEST}"));
+}
+
+#[tokio::test]
+async fn a_folder_without_a_choice_says_what_is_missing() {
+    let catalogue = loaded(&[("none/notes.txt", ""), ("two/a.echo", "echo"), ("two/b.echo", "echo")]).await;
+    let none = served(&catalogue, "none", None);
+    assert!(none.starts_with("Unavailable: model 'none' failed to load: no model file in "), "{none}");
+    let two = served(&catalogue, "two", None);
+    assert!(two.contains("has 2 model files, expected one"), "{two}");
+}
+
+#[tokio::test]
+async fn version_folders_are_versions_and_the_highest_number_is_the_default() {
+    let files = [
+        ("m/9/model.echo", "echo"),
+        ("m/10/model.echo", "echo"),
+        ("m/v0.1.0/model.echo", "echo"),
+        ("m/assets/labels.txt", ""),
+        ("m/config.pbtxt", ""),
+    ];
+    let catalogue = loaded(&files).await;
+    assert_eq!(catalogue.ready_versions("m"), ["v0.1.0", "9", "10"]);
+    assert_eq!(served(&catalogue, "m", None), format!("m/10@{DIGEST}"));
+    assert_eq!(served(&catalogue, "m", Some("v0.1.0")), format!("m/v0.1.0@{DIGEST}"));
+    assert_eq!(served(&catalogue, "m", Some("8")), "NotFound: unknown version '8' of model 'm', known: v0.1.0, 9, 10");
+}
+
+#[tokio::test]
+async fn a_broken_highest_version_leaves_the_next_one_serving() {
+    let catalogue = loaded(&[("m/1/model.echo", "echo"), ("m/2/model.echo", "rubbish"), ("m/3/empty.txt", "")]).await;
+    assert_eq!(served(&catalogue, "m", None), format!("m/1@{DIGEST}"));
+    assert_eq!(
+        served(&catalogue, "m", Some("2")),
+        "Unavailable: model 'm' version '2' failed to load: expected 'echo', got 'rubbish'"
+    );
+    assert!(served(&catalogue, "m", Some("3")).contains("no model file in"));
+}
+
+#[tokio::test]
+async fn a_broken_model_keeps_its_reason_and_the_others_serve() {
+    let catalogue = loaded(&[("bad.echo", "rubbish"), ("good.echo", "echo"), ("worse.echo", "panic")]).await;
+    assert_eq!(
+        served(&catalogue, "bad", None),
+        "Unavailable: model 'bad' failed to load: expected 'echo', got 'rubbish'"
+    );
+    assert!(served(&catalogue, "worse", None).contains("the reader stopped"));
+    assert_eq!(served(&catalogue, "good", None), format!("good/-@{DIGEST}"));
+    let states: Vec<_> = catalogue.listings().map(|listing| listing.state_and_reason().0).collect();
+    assert_eq!(states, ["UNAVAILABLE", "READY", "UNAVAILABLE"]);
+}
+
+#[tokio::test]
+async fn mlservers_settings_name_the_model_its_version_and_its_file() {
+    let settings = r#"{"name": "mnist", "implementation": "mlserver_echo.EchoModel", "max_batch_size": 3,
+                       "parameters": {"uri": "./files/weights.bin", "version": "v1.2.3"}}"#;
+    let catalogue = loaded(&[("x/model-settings.json", settings), ("x/files/weights.bin", "echo")]).await;
+    assert_eq!(served(&catalogue, "mnist", None), format!("mnist/v1.2.3@{DIGEST}"));
+    assert_eq!(catalogue.names().collect::<Vec<_>>(), ["mnist"]);
+}
+
+#[tokio::test]
+async fn settings_that_lead_nowhere_say_so() {
+    let elsewhere = r#"{"parameters": {"uri": "gone.echo"}}"#;
+    let foreign = r#"{"implementation": "mlserver_xgboost.XGBoostModel", "parameters": {"uri": "m.bst"}}"#;
+    let catalogue = loaded(&[
+        ("a/model-settings.json", "{"),
+        ("b/model-settings.json", elsewhere),
+        ("c/model-settings.json", foreign),
+        ("c/m.bst", ""),
+        ("d/model-settings.json", "{}"),
+    ])
+    .await;
+    assert!(served(&catalogue, "a", None).contains("model-settings.json: EOF"));
+    assert!(served(&catalogue, "b", None).contains("gone.echo: No such file"));
+    assert!(served(&catalogue, "c", None).contains("no model format 'xgboost' in this server, it has: echo"));
+    assert!(served(&catalogue, "d", None).contains("no model file in"));
+}
+
+#[tokio::test]
+async fn a_name_that_stands_twice_serves_its_first_entry() {
+    let catalogue = loaded(&[("m/model.echo", "echo"), ("m.echo", "rubbish")]).await;
+    assert_eq!(served(&catalogue, "m", None), format!("m/-@{DIGEST}"));
+}
+
+#[tokio::test]
+async fn before_it_is_loaded_a_model_is_unavailable() {
+    let folder = folder(&[("m.echo", "echo")]);
+    let catalogue = Catalogue::scan(folder.path(), vec![Arc::new(EchoFormat)]).unwrap();
+    assert_eq!(served(&catalogue, "m", None), "Unavailable: model 'm' is loading, try again");
+    assert!(!catalogue.is_settled());
+}
+
+#[test]
+fn an_unknown_name_is_answered_with_the_nearest_ones() {
+    let models = |names: &[&str]| Catalogue::of(names.iter().map(|&name| (name, None, RowSum::model())));
+    assert_eq!(
+        served(&models(&["sklearn-mnist", "echo"]), "sklearn-minst", None),
+        "NotFound: unknown model 'sklearn-minst', known: sklearn-mnist, echo"
+    );
+    let many: Vec<_> = (0..1000).map(|number| format!("model-{number:03}")).collect();
+    let many = Catalogue::of(many.into_iter().map(|name| (name, None, RowSum::model())));
+    let text = served(&many, "model-0500", None);
+    assert!(text.starts_with("NotFound: unknown model 'model-0500', 1000 known, nearest: model-050"), "{text}");
+    assert_eq!(served(&models(&[]), "m", None), "NotFound: unknown model 'm', this server has none");
+}
+
+#[test]
+fn a_version_asked_of_a_model_without_versions_is_unknown() {
+    let catalogue = Catalogue::of([("m", None, RowSum::model())]);
+    assert_eq!(served(&catalogue, "m", Some("1")), "NotFound: unknown version '1' of model 'm', which has no versions");
+}
+
+#[test]
+fn names_that_a_header_cannot_carry_are_percent_encoded() {
+    let catalogue = Catalogue::of([("tenant a/ä%", None, RowSum::model())]);
+    assert_eq!(served(&catalogue, "tenant a/ä%", None), "tenant%20a/%C3%A4%25/-@-");
+}
+
+#[test]
+fn versions_are_ordered_as_people_read_them() {
+    let sorted = ["", "beta", "v0.9.0", "v0.10.0", "v1", "0", "01", "1", "2", "10", "99999999999999999999999"];
+    let mut versions: Vec<_> = sorted.iter().rev().map(|text| Version::from((*text).to_owned())).collect();
+    versions.sort();
+    let texts: Vec<_> = versions.iter().map(Version::as_str).collect();
+    assert_eq!(texts, sorted);
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_is_an_error() {
+    assert!(Catalogue::scan(Path::new("/nowhere/at/all"), Vec::new()).is_err());
+}

@@ -1,0 +1,28 @@
+//! `{"error": "…"}`.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderValue, header};
+use serde::Serialize;
+
+use crate::error::{Error, ErrorKind};
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    error: &'a str,
+}
+
+/// The answer to a request that ended with this error.
+pub(crate) fn failure(error: &Error) -> Response {
+    if error.kind() == ErrorKind::Internal {
+        tracing::error!(error = error.message(), "request failed");
+    } else {
+        tracing::debug!(error = error.message(), kind = ?error.kind(), "request refused");
+    }
+    // A struct with one text always serializes.
+    let body = serde_json::to_vec(&Failure { error: error.message() }).unwrap_or_default();
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = error.kind().status();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,101 @@
+//! The server: every port answers REST and gRPC, over HTTP/1 and over HTTP/2 without TLS.
+
+mod connections;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
+use tokio::net::TcpListener;
+
+use crate::catalogue::Catalogue;
+use crate::error::{Error, ErrorKind};
+use crate::grpc::{self, Health};
+use crate::rest::{self, Rest};
+use crate::serving::Serving;
+
+use connections::Connections;
+
+/// What can be set.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Bytes of a request's body or message, also after decompression.
+    pub body_limit: usize,
+    /// How long requests in flight have when the server stops.
+    pub drain_timeout: Duration,
+}
+
+/// A server that is not listening yet.
+pub struct Server {
+    serving: Arc<Serving>,
+    catalogue: Arc<Catalogue>,
+    router: Router,
+    health: Health,
+    drain_timeout: Duration,
+}
+
+// === impl Options ===
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { body_limit: 64 << 20, drain_timeout: Duration::from_secs(30) }
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    /// A server for these models, which need not be loaded yet.
+    ///
+    /// # Errors
+    /// The metrics could not be set up.
+    pub fn new(catalogue: Arc<Catalogue>, options: &Options) -> Result<Self, Error> {
+        let cannot_count = |error| Error::internal(format!("cannot set up the metrics: {error}"));
+        let serving = Arc::new(Serving::new(catalogue.clone()).map_err(cannot_count)?);
+        let (grpc_routes, health) = grpc::routes(serving.clone(), options.body_limit);
+        let router = Rest::new(serving.clone(), options.body_limit).routes().merge(grpc_routes).fallback(unknown_path);
+        Ok(Self { serving, catalogue, router, health, drain_timeout: options.drain_timeout })
+    }
+
+    /// Loads the models and answers on the listeners until `stop` ends; then accepts nothing more,
+    /// says that it is not ready, finishes what is in flight, and after the drain timeout cuts off
+    /// the rest.
+    ///
+    /// # Errors
+    /// A listener has no address, which is a fault of the system.
+    pub async fn serve(self, listeners: Vec<TcpListener>, stop: impl Future<Output = ()>) -> io::Result<()> {
+        self.health.set_serving(false).await;
+        let loading = tokio::spawn({
+            let (catalogue, health) = (self.catalogue.clone(), self.health.clone());
+            async move {
+                catalogue.load_all().await;
+                health.set_serving(true).await;
+                let listings: Vec<_> = catalogue.listings().collect();
+                let ready = listings.iter().filter(|listing| listing.is_ready()).count();
+                tracing::info!(ready, failed = listings.len() - ready, "models loaded");
+            }
+        });
+        let connections = Connections::accept(listeners, &self.router);
+        stop.await;
+        tracing::info!(connections = connections.count(), "shutting down, finishing what is in flight");
+        loading.abort();
+        self.serving.drain();
+        self.health.set_serving(false).await;
+        connections.finish(self.drain_timeout).await;
+        Ok(())
+    }
+}
+
+async fn unknown_path(request: Request) -> Response {
+    if grpc::is_grpc(&request) {
+        let text = format!("'{}' is no method of this server", request.uri().path());
+        return grpc::failure(Error::new(ErrorKind::Unimplemented, text));
+    }
+    rest::unknown_path(request.uri())
+}

@@ -1,0 +1,197 @@
+//! One inference, whatever wire it came on: find, check, ask, count.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context as TaskContext, Poll, ready};
+use std::time::Instant;
+
+use futures_util::{FutureExt, Stream, StreamExt};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::catalogue::{Catalogue, Loaded};
+use crate::error::{Error, ErrorKind};
+use crate::message::{InferRequest, InferResponse};
+use crate::metrics::{Metrics, ModelCounters};
+use crate::model::{Context, ModelMetadata, ResponseStream};
+
+#[cfg(test)]
+mod tests;
+
+/// What the front ends share.
+pub(crate) struct Serving {
+    catalogue: Arc<Catalogue>,
+    metrics: Metrics,
+    is_draining: AtomicBool,
+}
+
+/// A request that a model is answering: a stream of its responses. Dropping it cancels the work.
+pub(crate) struct Inference {
+    responses: ResponseStream,
+    /// Names of the outputs asked for; empty: all.
+    wanted: Vec<String>,
+    rows: usize,
+    loaded: Arc<Loaded>,
+    started: Instant,
+    in_flight: prometheus::IntGauge,
+    /// Whether the stream ended, and well.
+    outcome: Option<bool>,
+    _cancel: DropGuard,
+}
+
+// === impl Serving ===
+
+impl Serving {
+    pub(crate) fn new(catalogue: Arc<Catalogue>) -> Result<Self, prometheus::Error> {
+        Ok(Self { catalogue, metrics: Metrics::new()?, is_draining: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// From now on the server is not ready; what is in flight goes on.
+    pub(crate) fn drain(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether requests should be sent here; an error says why not.
+    pub(crate) fn check_ready(&self) -> Result<(), Error> {
+        if self.is_draining.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Unavailable, "the server is shutting down"));
+        }
+        if !self.catalogue.is_settled() {
+            return Err(Error::new(ErrorKind::Unavailable, "models are loading"));
+        }
+        Ok(())
+    }
+
+    /// Puts the request to the model.
+    pub(crate) fn infer(&self, loaded: Arc<Loaded>, request: InferRequest) -> Result<Inference, Error> {
+        let started = Instant::now();
+        let counters = counters(&loaded, &self.metrics);
+        if let Err(error) = check(loaded.model().metadata(), &request) {
+            counters.ended(false, started.elapsed());
+            return Err(error);
+        }
+        let cancelled = CancellationToken::new();
+        let wanted = request.outputs.iter().map(|output| output.name.clone()).collect();
+        let rows = request.inputs.first().and_then(|input| input.shape().first().copied()).unwrap_or(1);
+        let model = loaded.model().clone();
+        let responses = model.infer(request, Context { cancelled: cancelled.clone() });
+        let in_flight = self.metrics.in_flight().clone();
+        in_flight.inc();
+        let _cancel = cancelled.drop_guard();
+        Ok(Inference { responses, wanted, rows, loaded, started, in_flight, outcome: None, _cancel })
+    }
+}
+
+fn counters<'a>(loaded: &'a Loaded, metrics: &Metrics) -> &'a ModelCounters {
+    loaded.counters.get_or_init(|| metrics.of_model(loaded.name(), loaded.version()))
+}
+
+fn check(metadata: &ModelMetadata, request: &InferRequest) -> Result<(), Error> {
+    if request.inputs.is_empty() {
+        return Err(Error::invalid("the request has no inputs"));
+    }
+    if metadata.outputs.is_empty() {
+        return Ok(());
+    }
+    for wanted in &request.outputs {
+        if !metadata.outputs.iter().any(|output| output.name == wanted.name) {
+            let known: Vec<_> = metadata.outputs.iter().map(|output| output.name.as_str()).collect();
+            let text = format!("unknown output '{}', the model gives: {}", wanted.name, known.join(", "));
+            return Err(Error::invalid(text));
+        }
+    }
+    Ok(())
+}
+
+// === impl Inference ===
+
+impl Inference {
+    /// The only response, for calls that have room for one.
+    pub(crate) async fn only(mut self) -> Result<InferResponse, Error> {
+        let Some(first) = self.next().await else {
+            return Err(Error::internal("the model gave no response"));
+        };
+        let response = first?;
+        match self.next().await {
+            None => Ok(response),
+            Some(Err(error)) => Err(error),
+            Some(Ok(_)) => {
+                let text = "the model gives several responses, ask it by gRPC ModelStreamInfer";
+                Err(Error::new(ErrorKind::Unimplemented, text))
+            }
+        }
+    }
+
+    fn keep_wanted(&self, response: &mut InferResponse) -> Result<(), Error> {
+        if self.wanted.is_empty() {
+            return Ok(());
+        }
+        response.outputs.retain(|output| self.wanted.contains(&output.name));
+        // What the metadata declares was checked before, and a stream may give it in parts.
+        if !self.loaded.model().metadata().outputs.is_empty() {
+            return Ok(());
+        }
+        for name in &self.wanted {
+            if !response.outputs.iter().any(|output| output.name == *name) {
+                return Err(Error::invalid(format!("unknown output '{name}', the model did not give it")));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Stream for Inference {
+    type Item = Result<InferResponse, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if this.outcome.is_some() {
+            return Poll::Ready(None);
+        }
+        // A panic in a model is this request's failure and nobody else's.
+        let next = std::panic::AssertUnwindSafe(this.responses.next()).catch_unwind().poll_unpin(task);
+        let item = match ready!(next) {
+            Ok(item) => item,
+            Err(_) => Some(Err(Error::internal("the model panicked, see the server's log"))),
+        };
+        Poll::Ready(match item {
+            None => {
+                this.outcome = Some(true);
+                None
+            }
+            Some(result) => {
+                let kept = result.and_then(|mut response| {
+                    this.keep_wanted(&mut response)?;
+                    Ok(response)
+                });
+                match &kept {
+                    Ok(_) => {
+                        if let Some(counters) = this.loaded.counters.get() {
+                            counters.executed(this.rows);
+                        }
+                    }
+                    Err(_) => this.outcome = Some(false),
+                }
+                Some(kept)
+            }
+        })
+    }
+}
+
+impl Drop for Inference {
+    fn drop(&mut self) {
+        self.in_flight.dec();
+        if let Some(counters) = self.loaded.counters.get() {
+            // Dropped before its end: nobody got the answer.
+            counters.ended(self.outcome.unwrap_or(false), self.started.elapsed());
+        }
+    }
+}
