@@ -1,0 +1,169 @@
+//! The Envoy bootstrap of a mesh: one listener, the filter, one route, one cluster of runtimes.
+//!
+//! Every limit that Envoy would otherwise default is spelled out, because its defaults are those of
+//! a proxy for small, short requests: 15 s a route, three retries at a time, 1,024 requests.
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::mesh_file::{Gateway, Mesh};
+
+/// The name of the listener, by which its port is found again.
+pub(crate) const LISTENER: &str = "gateway";
+
+/// The header that the filter sets and the ring hashes.
+const AFFINITY_HEADER: &str = "x-modelway-affinity";
+/// The header of a healthy runtime that should not take the request.
+const REFUSED_HEADER: &str = "x-modelway-refused";
+
+const EXTENSIONS: &str = "type.googleapis.com/envoy.extensions";
+
+/// The bootstrap configuration, as JSON.
+pub(crate) fn bootstrap(mesh: &Mesh, runtimes: &[SocketAddr], filter: &Path) -> Value {
+    json!({
+        "admin": {"address": socket_address(SocketAddr::from(([127, 0, 0, 1], 0)))},
+        "overload_manager": {"resource_monitors": [{
+            "name": "envoy.resource_monitors.global_downstream_max_connections",
+            "typed_config": {
+                "@type": format!("{EXTENSIONS}.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"),
+                "max_active_downstream_connections": 10_000,
+            },
+        }]},
+        "static_resources": {
+            "listeners": [listener(mesh, filter)],
+            "clusters": [cluster(runtimes)],
+        },
+    })
+}
+
+fn listener(mesh: &Mesh, filter: &Path) -> Value {
+    let gateway = &mesh.deployment.gateway;
+    json!({
+        "name": LISTENER,
+        "address": socket_address(SocketAddr::new(gateway.address, gateway.port)),
+        // Otherwise a second gateway would share the port in silence.
+        "enable_reuse_port": false,
+        "per_connection_buffer_limit_bytes": gateway.buffer_limit.0,
+        "filter_chains": [{"filters": [{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": {
+                "@type": format!("{EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager"),
+                "stat_prefix": LISTENER,
+                "codec_type": "AUTO",
+                "use_remote_address": true,
+                "normalize_path": true,
+                "merge_slashes": true,
+                "server_header_transformation": "PASS_THROUGH",
+                "stream_idle_timeout": "300s",
+                "http2_protocol_options": {
+                    "max_concurrent_streams": 100,
+                    "initial_stream_window_size": 65_536,
+                    "initial_connection_window_size": 1_048_576,
+                    "connection_keepalive": {"interval": "30s", "timeout": "5s"},
+                },
+                "route_config": route_config(gateway),
+                "http_filters": [
+                    {"name": "modelway", "typed_config": wasm(mesh, filter)},
+                    {
+                        "name": "envoy.filters.http.router",
+                        "typed_config": {"@type": format!("{EXTENSIONS}.filters.http.router.v3.Router")},
+                    },
+                ],
+            },
+        }]}],
+    })
+}
+
+fn wasm(mesh: &Mesh, filter: &Path) -> Value {
+    json!({
+        "@type": format!("{EXTENSIONS}.filters.http.wasm.v3.Wasm"),
+        "config": {
+            "name": "modelway",
+            "root_id": "modelway",
+            "failure_policy": "FAIL_RELOAD",
+            // The body tier: hold the headers until the body has told the model.
+            "allow_on_headers_stop_iteration": true,
+            "configuration": {
+                "@type": "type.googleapis.com/google.protobuf.StringValue",
+                "value": mesh.routing_json,
+            },
+            "vm_config": {
+                "vm_id": "modelway",
+                "runtime": "envoy.wasm.runtime.v8",
+                "code": {"local": {"filename": filter}},
+            },
+        },
+    })
+}
+
+fn route_config(gateway: &Gateway) -> Value {
+    json!({
+        "name": LISTENER,
+        "virtual_hosts": [{
+            "name": "models",
+            "domains": ["*"],
+            "retry_policy": {
+                "retry_on": "connect-failure,refused-stream,reset,retriable-headers",
+                "num_retries": 3,
+                "retriable_headers": [{"name": REFUSED_HEADER, "present_match": true}],
+                "retry_host_predicate": [{
+                    "name": "envoy.retry_host_predicates.previous_hosts",
+                    "typed_config": {
+                        "@type": format!("{EXTENSIONS}.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
+                    },
+                }],
+                "host_selection_retry_max_attempts": 8,
+            },
+            "routes": [{
+                "match": {"prefix": "/"},
+                // A request larger than its buffer cannot be sent again to another runtime.
+                "request_body_buffer_limit": gateway.request_buffer_limit.0,
+                "route": {
+                    "cluster": "runtimes",
+                    // A stream of tokens has no length known beforehand; the idle timeout ends a dead one.
+                    "timeout": "0s",
+                    "hash_policy": [{"header": {"header_name": AFFINITY_HEADER}}],
+                },
+            }],
+        }],
+    })
+}
+
+fn cluster(runtimes: &[SocketAddr]) -> Value {
+    let endpoints: Vec<Value> =
+        runtimes.iter().map(|address| json!({"endpoint": {"address": socket_address(*address)}})).collect();
+    json!({
+        "name": "runtimes",
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "lb_policy": "RING_HASH",
+        "ring_hash_lb_config": {"minimum_ring_size": 1024},
+        // No runtime gets more than one and a half times its share: a hot model spreads.
+        "common_lb_config": {"consistent_hashing_lb_config": {"hash_balance_factor": 150}},
+        "circuit_breakers": {"thresholds": [{
+            "max_connections": 10_000,
+            "max_pending_requests": 10_000,
+            "max_requests": 10_000,
+            "max_retries": 1_000,
+        }]},
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": format!("{EXTENSIONS}.upstreams.http.v3.HttpProtocolOptions"),
+                // A frozen runtime keeps its TCP connections: only the keepalive notices.
+                "explicit_http_config": {"http2_protocol_options": {
+                    "connection_keepalive": {"interval": "10s", "timeout": "3s"},
+                }},
+            },
+        },
+        "load_assignment": {"cluster_name": "runtimes", "endpoints": [{"lb_endpoints": endpoints}]},
+    })
+}
+
+fn socket_address(address: SocketAddr) -> Value {
+    json!({"socket_address": {"address": address.ip(), "port_value": address.port()}})
+}

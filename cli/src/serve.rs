@@ -1,0 +1,134 @@
+//! `modelway serve`: the runtime as a process.
+
+use std::io::{IsTerminal, Write};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use modelway_runtime::{Catalogue, Options, Server, formats};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+mod quantity;
+
+/// Arguments of `modelway serve`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Folder whose entries are the models: files such as name.joblib, or folders.
+    #[arg(long, env = "MODELWAY_MODELS", value_name = "DIR")]
+    models: PathBuf,
+
+    /// Port that answers REST and gRPC; may be given several times, 0 takes a free one.
+    #[arg(long = "port", env = "MODELWAY_PORTS", value_name = "PORT", value_delimiter = ',', default_values_t = [8001, 8002])]
+    ports: Vec<u16>,
+
+    /// Address to listen on.
+    #[arg(long, env = "MODELWAY_HOST", value_name = "ADDRESS", default_value = "127.0.0.1")]
+    host: IpAddr,
+
+    /// Largest request, also after decompression: bytes, or with KiB, MiB or GiB.
+    #[arg(long, env = "MODELWAY_BODY_LIMIT", value_name = "SIZE", default_value = "64MiB", value_parser = quantity::bytes)]
+    body_limit: usize,
+
+    /// How long requests in flight have after SIGTERM or Ctrl-C: seconds, or with ms, s or m.
+    #[arg(long, env = "MODELWAY_DRAIN_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = quantity::duration)]
+    drain_timeout: Duration,
+
+    /// Form of the log on standard error.
+    #[arg(long, env = "MODELWAY_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Serves until it is told to stop.
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    log_to_stderr(args.log_format);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    let result = runtime.block_on(serve(args));
+    // A load or a prediction that is still computing must not hold the exit.
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve(args: Args) -> anyhow::Result<()> {
+    let folder = &args.models;
+    let catalogue = Catalogue::scan(folder, formats::builtin())
+        .with_context(|| format!("cannot read the models folder {}", folder.display()))?;
+    let options = Options { body_limit: args.body_limit, drain_timeout: args.drain_timeout };
+    let server = Server::new(Arc::new(catalogue), &options)?;
+
+    let mut listeners = Vec::with_capacity(args.ports.len());
+    for port in args.ports {
+        let address = (args.host, port);
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {}:{port}, choose another with --port", args.host))?;
+        announce(&listener)?;
+        listeners.push(listener);
+    }
+    let count = count_stop_signals()?;
+    tokio::select! {
+        result = server.serve(listeners, signals(count.clone(), 1)) => result.context("cannot serve"),
+        () = signals(count.clone(), 2) => anyhow::bail!("stopped by a second signal, requests were cut off"),
+    }
+}
+
+/// One line a port on standard output, for whoever started us with port 0.
+fn announce(listener: &TcpListener) -> anyhow::Result<()> {
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "listening");
+    let mut stdout = std::io::stdout().lock();
+    // Nobody may be reading, which is no reason not to serve.
+    let _ = writeln!(stdout, "listening on {address} (REST and gRPC)").and_then(|()| stdout.flush());
+    Ok(())
+}
+
+/// Counts SIGTERM and Ctrl-C: the first asks to stop, the second not to wait.
+fn count_stop_signals() -> anyhow::Result<watch::Receiver<usize>> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+    let (sender, receiver) = watch::channel(0);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => tracing::info!("SIGTERM"),
+                _ = interrupt.recv() => tracing::info!("Ctrl-C"),
+            }
+            sender.send_modify(|count| *count += 1);
+        }
+    });
+    Ok(receiver)
+}
+
+/// Ends once so many signals came.
+async fn signals(mut count: watch::Receiver<usize>, wanted: usize) {
+    // The sender lives as long as the process.
+    let _ = count.wait_for(|&count| count >= wanted).await;
+}
+
+/// `RUST_LOG` chooses what is logged, `info` without it.
+fn log_to_stderr(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = builder.with_ansi(std::io::stderr().is_terminal());
+    match format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+    // A panic is caught where it can be; its place belongs in the log, in the log's form.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let message = panic.payload_as_str().unwrap_or("no message");
+        tracing::error!(place, message, "panicked");
+    }));
+}
