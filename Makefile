@@ -1,0 +1,60 @@
+# `make` lists the targets. All that is installed goes under .tools/, all that is built under target/.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+FILTER := $(TARGET_DIR)/wasm32-wasip1/wasm/modelway_filter.wasm
+MODELWAY := $(TARGET_DIR)/debug/modelway
+PYTHON := $(CURDIR)/.tools/venv/bin/python
+STEP := tests/setup/step.sh
+
+# The tests find the real parts by these.
+export MODELWAY_FILTER := $(FILTER)
+export MODELWAY_ENVOY := $(CURDIR)/.tools/venv/bin/envoy
+export MODELWAY_PYTHON := $(PYTHON)
+
+.PHONY: help demo up test lint docs wasm binary setup models deny
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+demo: wasm binary models ## start a gateway and two versions of a model, ask them everything, check every answer
+	@$(STEP) "demo" $(MODELWAY) up tests/demo/mesh.yaml -- $(PYTHON) tests/demo/check.py .tools/demo/expected.json
+
+up: wasm binary models ## start the same and stay until Ctrl-C
+	@exec $(MODELWAY) up tests/demo/mesh.yaml
+
+test: wasm binary ## all tests: Rust, the built filter in a test host and in a real Envoy
+	@$(STEP) "tests" cargo test --workspace
+
+lint: setup deny ## rustfmt, clippy on both targets, cargo deny
+	@$(STEP) "rustfmt" cargo fmt --all --check
+	@$(STEP) "clippy" cargo clippy --quiet --workspace --all-targets -- -D warnings
+	@$(STEP) "clippy, the filter for wasm32-wasip1" cargo clippy --quiet --package modelway-filter --target wasm32-wasip1 -- -D warnings
+	@$(STEP) "cargo deny: bans, licences, sources" .tools/cargo/bin/cargo-deny --log-level warn check bans licenses sources
+
+docs: binary ## docs/configuration.md and the JSON Schema, from the types
+	@$(MODELWAY) schema --form json > docs/modelway.schema.json
+	@$(MODELWAY) schema --form markdown > docs/configuration.md
+
+wasm: setup ## the filter's module, for wasm32-wasip1
+	@$(STEP) "building the filter for wasm32-wasip1" cargo build --quiet --profile wasm --package modelway-filter --target wasm32-wasip1
+
+binary: setup ## the modelway binary
+	@$(STEP) "building modelway, with its dependencies the first time" cargo build --quiet --package modelway
+
+models: setup .tools/demo/expected.json ## the demo's two models, trained with scikit-learn
+
+.tools/demo/expected.json: tests/demo/train.py tests/setup/requirements.txt
+	@$(STEP) "training two versions of a digit classifier" $(PYTHON) tests/demo/train.py .tools/demo
+
+setup: ## what the other targets need: Envoy, scikit-learn, the stock clients, the wasm target
+	@$(STEP) "checking the machine" tests/setup/machine.sh
+	@$(STEP) "setting up Python's part" tests/setup/python.sh
+	@$(STEP) "setting up Rust's part" tests/setup/rust.sh
+
+deny: setup
+	@$(STEP) "setting up cargo-deny" tests/setup/cargo-deny.sh
