@@ -1,0 +1,114 @@
+//! Envoy's bootstrap: one listener, the filter, the router, one upstream, and two routes of which the second is taken
+//! only if the filter's header has made Envoy choose its route anew.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+use serde_json::{Value, json};
+
+use crate::gateway::{ROUTE_MARK, Setup};
+
+const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+pub(super) fn render(setup: &Setup, filter: &Path, upstream: SocketAddr) -> Result<Value> {
+    let filter = filter.to_str().ok_or_else(|| anyhow!("the path of the filter is not text"))?;
+    Ok(json!({
+        "admin": { "address": address("127.0.0.1", 0) },
+        "static_resources": {
+            "listeners": [listener(setup, filter)],
+            "clusters": [cluster(upstream)],
+        },
+    }))
+}
+
+fn address(host: &str, port: u16) -> Value {
+    json!({ "socket_address": { "address": host, "port_value": port } })
+}
+
+fn listener(setup: &Setup, filter: &str) -> Value {
+    json!({
+        "name": "gateway",
+        "address": address("127.0.0.1", 0),
+        "per_connection_buffer_limit_bytes": setup.buffer_limit,
+        "filter_chains": [{ "filters": [{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+                "stat_prefix": "gateway",
+                "codec_type": "AUTO",
+                "http2_protocol_options": { "initial_stream_window_size": setup.http2_window() },
+                "http_filters": [wasm(setup, filter), router()],
+                "route_config": {
+                    "name": "models",
+                    "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [
+                        route(setup, "canary"),
+                        route(setup, "default"),
+                    ] }],
+                },
+            },
+        }] }],
+    })
+}
+
+fn wasm(setup: &Setup, filter: &str) -> Value {
+    let mut plugin = json!({
+        "name": "modelway",
+        "root_id": "modelway",
+        "configuration": { "@type": "type.googleapis.com/google.protobuf.StringValue", "value": setup.routing },
+        "vm_config": { "runtime": "envoy.wasm.runtime.v8", "code": { "local": { "filename": filter } } },
+    });
+    if setup.stop_iteration
+        && let Some(plugin) = plugin.as_object_mut()
+    {
+        plugin.insert("allow_on_headers_stop_iteration".to_owned(), Value::Bool(true));
+    }
+    json!({
+        "name": "modelway",
+        "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": plugin },
+    })
+}
+
+fn router() -> Value {
+    json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
+    })
+}
+
+fn route(setup: &Setup, name: &str) -> Value {
+    let mut condition = json!({ "prefix": "/" });
+    if name == "canary"
+        && let Some(condition) = condition.as_object_mut()
+    {
+        let headers = json!([{ "name": "x-modelway-variant", "string_match": { "exact": "canary" } }]);
+        condition.insert("headers".to_owned(), headers);
+    }
+    let mut route = json!({
+        "match": condition,
+        "route": { "cluster": "upstream", "timeout": "30s" },
+        "request_headers_to_add": [{ "header": { "key": ROUTE_MARK, "value": name } }],
+    });
+    if let (Some(limit), Some(route)) = (setup.route_body_limit, route.as_object_mut()) {
+        route.insert("request_body_buffer_limit".to_owned(), json!(limit.to_string()));
+    }
+    route
+}
+
+fn cluster(upstream: SocketAddr) -> Value {
+    json!({
+        "name": "upstream",
+        "type": "STATIC",
+        "connect_timeout": "2s",
+        "load_assignment": {
+            "cluster_name": "upstream",
+            "endpoints": [{ "lb_endpoints": [{ "endpoint": {
+                "address": address(&upstream.ip().to_string(), upstream.port()),
+            } }] }],
+        },
+        "typed_extension_protocol_options": { (HTTP_OPTIONS): {
+            "@type": format!("type.googleapis.com/{HTTP_OPTIONS}"),
+            "use_downstream_protocol_config": { "http_protocol_options": {}, "http2_protocol_options": {} },
+        } },
+    })
+}

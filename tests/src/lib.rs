@@ -1,0 +1,13 @@
+//! Support for the tests of the whole: two gateways that run the same cases, one a host of our own around the built
+//! module ([`host`]), one a real [`envoy`], and the cases themselves.
+
+#![forbid(unsafe_code)]
+
+pub mod cases;
+pub mod client;
+pub mod envoy;
+pub mod gateway;
+pub mod headers;
+pub mod host;
+pub mod inference;
+pub mod upstream;
