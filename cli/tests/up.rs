@@ -1,5 +1,8 @@
 //! `modelway up` with a real Envoy, the built filter and real runtimes. `make test` provides them.
 
+// Clippy knows only `#[test]` functions as tests, not what they call.
+#![allow(clippy::expect_used, clippy::panic)]
+
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;

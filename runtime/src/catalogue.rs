@@ -174,6 +174,9 @@ impl Catalogue {
     }
 
     fn unknown_model(&self, name: &str) -> Error {
+        if name.is_empty() {
+            return Error::not_found("the request names no model");
+        }
         let near = names::nearest(name, &self.models);
         Error::not_found(match near.as_slice() {
             [] => format!("unknown model '{name}', this server has none"),

@@ -37,12 +37,15 @@ pub(super) fn page(schema: &Value) -> String {
 fn section(title: &str, definition: &Value) -> String {
     let mut section = format!("\n## {title}\n");
     if title != "The file" {
-        push_paragraph(&mut section, description(definition));
+        push_paragraph(&mut section, &description(definition));
     }
     if let Some(properties) = definition.get("properties").and_then(Value::as_object) {
         section.push_str("\n| field | type | |\n|---|---|---|\n");
         for (name, property) in properties {
-            let required = definition.get("required").and_then(Value::as_array).is_some_and(|all| all.contains(&name.as_str().into()));
+            let required = definition
+                .get("required")
+                .and_then(Value::as_array)
+                .is_some_and(|all| all.contains(&name.as_str().into()));
             let type_text = if required { format!("{}, required", type_of(property)) } else { type_of(property) };
             section.push_str(&format!("| `{name}` | {type_text} | {} |\n", description(property)));
         }
@@ -65,7 +68,8 @@ fn choice_line(choice: &Value) -> String {
 }
 
 fn type_of(property: &Value) -> String {
-    if let Some(name) = property.get("$ref").and_then(Value::as_str).and_then(|reference| reference.rsplit('/').next()) {
+    if let Some(name) = property.get("$ref").and_then(Value::as_str).and_then(|reference| reference.rsplit('/').next())
+    {
         return link(name);
     }
     if let Some(any) = property.get("anyOf").or_else(|| property.get("allOf")).and_then(Value::as_array) {
@@ -97,7 +101,7 @@ fn description(schema: &Value) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }
 
-fn push_paragraph(section: &mut String, text: String) {
+fn push_paragraph(section: &mut String, text: &str) {
     if !text.is_empty() {
         section.push_str(&format!("\n{text}\n"));
     }

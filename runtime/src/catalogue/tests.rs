@@ -123,6 +123,21 @@ async fn a_broken_model_keeps_its_reason_and_the_others_serve() {
 }
 
 #[tokio::test]
+async fn files_that_are_not_what_their_names_say_do_not_keep_others_from_serving() {
+    let folder = folder(&[("good.echo", "echo"), ("noise.joblib", "\u{7f}noise"), ("empty.pkl", "")]);
+    let mut formats = crate::formats::builtin();
+    formats.push(Arc::new(EchoFormat));
+    let catalogue = Arc::new(Catalogue::scan(folder.path(), formats).unwrap());
+    catalogue.load_all().await;
+    let ready: Vec<_> = catalogue.listings().filter(Listing::is_ready).map(|listing| listing.name).collect();
+    assert_eq!(ready, ["good"]);
+    for name in ["noise", "empty"] {
+        let refused = served(&catalogue, name, None);
+        assert!(refused.starts_with(&format!("Unavailable: model '{name}' failed to load: ")), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn mlservers_settings_name_the_model_its_version_and_its_file() {
     let settings = r#"{"name": "mnist", "implementation": "mlserver_echo.EchoModel", "max_batch_size": 3,
                        "parameters": {"uri": "./files/weights.bin", "version": "v1.2.3"}}"#;
@@ -175,6 +190,7 @@ fn an_unknown_name_is_answered_with_the_nearest_ones() {
     let text = served(&many, "model-0500", None);
     assert!(text.starts_with("NotFound: unknown model 'model-0500', 1000 known, nearest: model-050"), "{text}");
     assert_eq!(served(&models(&[]), "m", None), "NotFound: unknown model 'm', this server has none");
+    assert_eq!(served(&models(&["m"]), "", None), "NotFound: the request names no model");
 }
 
 #[test]

@@ -19,6 +19,9 @@ mod tests;
 /// a reset connection.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// And how much of it, in multiples of the limit.
+const FAREWELL_LIMITS: usize = 4;
+
 /// What `content-encoding` names.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Encoding {
@@ -78,7 +81,7 @@ async fn discard(chunks: &mut axum::body::BodyDataStream, limit: usize) {
         let mut discarded = 0;
         while let Some(Ok(chunk)) = chunks.next().await {
             discarded += chunk.len();
-            if discarded > limit {
+            if discarded > limit.saturating_mul(FAREWELL_LIMITS) {
                 return;
             }
         }
