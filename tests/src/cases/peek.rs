@@ -28,6 +28,7 @@ pub(super) fn cases() -> Vec<Case> {
         a_parameter_that_stands_last_in_five_megabytes_is_refused,
         a_parameter_that_stands_first_in_five_megabytes_counts,
         five_megabytes_of_json_pass,
+        eight_megabytes_of_grpc_pass,
         a_small_body_without_the_parameter_is_not_refused,
         a_name_beyond_the_limit_is_refused,
         a_grpc_parameter_beyond_the_limit_is_refused,
