@@ -67,12 +67,15 @@ impl std::error::Error for ConfigError {}
 
 /// A fault that serde found, with the nearest known name where one was mistyped.
 pub(super) fn from_serde(error: &serde_path_to_error::Error<serde_json::Error>) -> ConfigError {
-    let path = error.path().to_string();
+    let path = Some(error.path().to_string()).filter(|path| path != ".").unwrap_or_default();
     let mut message = error.inner().to_string();
+    // The JSON is made from YAML by a machine: its lines and columns say nothing where there is a path.
+    if let (false, Some((text, _))) = (path.is_empty(), message.rsplit_once(" at line ")) {
+        message = text.to_owned();
+    }
     if let Some(known) = nearest_expected(&message) {
         message = format!("{message}; did you mean `{known}`?");
     }
-    let path = if path == "." { String::new() } else { path };
     Fault::new(path, message).into()
 }
 
