@@ -9,6 +9,7 @@ mod headers;
 mod hostile;
 mod peek;
 mod rest;
+mod rules;
 mod sticky;
 mod unknown;
 mod watchdog;
@@ -40,6 +41,7 @@ pub fn all() -> Vec<Case> {
         rest::cases(),
         grpc::cases(),
         headers::cases(),
+        rules::cases(),
         sticky::cases(),
         admin::cases(),
         unknown::cases(),

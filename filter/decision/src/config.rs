@@ -22,6 +22,8 @@ use serde::Deserialize;
 pub struct Routing {
     /// The models that clients may call, by the names that they use.
     pub models: Vec<ModelEntry>,
+    /// Rules over all models, after a model's own. One counts for the models that have its variants.
+    pub rules: Vec<Rule>,
     /// What happens to a call for a model, or for a version of a model, that is not listed.
     pub unknown_models: UnknownModels,
     /// Whether the path or the message is rewritten to the upstream's name of the model.
@@ -110,7 +112,7 @@ pub enum StickyKey {
     Parameter(String),
 }
 
-/// Requests that match go to one variant, whatever the split.
+/// Requests that match go where the rule says instead of by the model's split.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -120,8 +122,24 @@ pub struct Rule {
     /// What a request must have; all of it.
     #[serde(rename = "match")]
     pub conditions: Conditions,
-    /// The variant that it goes to.
+    /// The variant that it goes to. Either this or `split`.
+    #[serde(default)]
+    pub variant: Option<String>,
+    /// A split of the rule's own, with the model's sticky keys.
+    #[serde(default)]
+    pub split: Vec<SplitShare>,
+}
+
+/// A variant's part of a rule's split.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SplitShare {
+    /// The variant.
     pub variant: String,
+    /// Its part, relative to the others'. Default 1.
+    #[serde(default)]
+    pub weight: Weight,
 }
 
 /// What a request must have for a rule to match; all of it.
@@ -131,26 +149,57 @@ pub struct Rule {
 pub struct Conditions {
     /// Headers of the request.
     pub headers: Vec<Match>,
-    /// Request parameters. They need the body tier.
+    /// Cookies of the request.
+    pub cookies: Vec<Match>,
+    /// Parameters of the path's query, percent-decoded.
+    pub query: Vec<Match>,
+    /// Request parameters, of the JSON body or the gRPC message. They need the body tier.
     pub parameters: Vec<Match>,
+    /// Labels of the model's entry.
+    pub labels: Vec<Match>,
+    /// HTTP methods, one of which it must be.
+    pub methods: Vec<String>,
+    /// Hosts, without the port, one of which it must be; `*.example.com` takes every host below.
+    pub hosts: Vec<String>,
+    /// Protocols, one of which it must be.
+    pub protocols: Vec<Protocol>,
+    /// Versions, one of which the request must ask for.
+    pub versions: Vec<ScalarText>,
+    /// What the request must not have: it matches where these conditions do not all hold.
+    pub not: Option<Box<Conditions>>,
 }
 
-/// One header or parameter, and what its value must be.
+/// A way of asking.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Protocol {
+    /// The Open Inference Protocol over REST.
+    #[serde(rename = "REST")]
+    Rest,
+    /// The Open Inference Protocol over gRPC.
+    #[serde(rename = "gRPC")]
+    Grpc,
+}
+
+/// One header, cookie, parameter or label, and what its value must be.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Match {
-    /// The header's or parameter's name.
+    /// Its name.
     pub name: String,
     /// How the value is compared.
     #[serde(rename = "type", default)]
     pub kind: MatchKind,
-    /// What it is compared with; none for `Present`.
+    /// What it is compared with; none for `In` and `Present`.
     #[serde(default)]
     pub value: Option<ScalarText>,
+    /// For `In`: the values, one of which it must be.
+    #[serde(default)]
+    pub values: Vec<ScalarText>,
 }
 
-/// How a value is compared. A header that comes several times matches if one of its values does.
+/// How a value is compared. What comes several times matches if one of its values does.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum MatchKind {
@@ -159,6 +208,10 @@ pub enum MatchKind {
     Exact,
     /// The value begins so.
     Prefix,
+    /// The whole value matches this regular expression (no look-around, no back-references).
+    RegularExpression,
+    /// The whole value is one of several.
+    In,
     /// There is one, whatever its value.
     Present,
 }

@@ -22,6 +22,7 @@ pub mod rewrite;
 mod matcher;
 mod nearest;
 mod parameter;
+mod pattern;
 mod peek;
 mod reply;
 mod router;

@@ -1,78 +1,166 @@
 //! Matchers of a rule: compiled once, compared as bytes.
 
-use crate::config::{Conditions, Match, MatchKind};
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub(crate) use self::value::ValueMatch;
+
+use crate::call::percent_decoded;
+use crate::config::Protocol;
 use crate::header::Headers;
 use crate::parameter::{ParameterSet, Parameters};
 
-/// How one value is compared.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum ValueMatch {
-    Exact(Vec<u8>),
-    Prefix(Vec<u8>),
-    Present,
-}
-
 /// The conditions of a rule; all must hold.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Matcher {
-    headers: Vec<(Vec<u8>, ValueMatch)>,
-    parameters: Vec<(usize, ValueMatch)>,
-    wanted: ParameterSet,
+    /// Those that the cheapest look decides come first.
+    pub(crate) conditions: Vec<Condition>,
 }
 
-// === impl ValueMatch ===
+/// One condition.
+#[derive(Debug)]
+pub(crate) enum Condition {
+    Protocols(Vec<Protocol>),
+    Methods(Vec<Vec<u8>>),
+    Hosts(Vec<HostMatch>),
+    Versions(Vec<Vec<u8>>),
+    Label(Vec<u8>, ValueMatch),
+    Header(Vec<u8>, ValueMatch),
+    Cookie(Vec<u8>, ValueMatch),
+    Query(Vec<u8>, ValueMatch),
+    /// By its number.
+    Parameter(usize, ValueMatch),
+    Not(Matcher),
+}
 
-impl ValueMatch {
-    pub(crate) fn new(config: &Match) -> Self {
-        let value = config.value.as_ref().map(|text| text.0.clone().into_bytes()).unwrap_or_default();
-        match config.kind {
-            MatchKind::Exact => Self::Exact(value),
-            MatchKind::Prefix => Self::Prefix(value),
-            MatchKind::Present => Self::Present,
-        }
-    }
+/// A host, or all hosts below one.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum HostMatch {
+    Exact(Vec<u8>),
+    /// With the dot.
+    Suffix(Vec<u8>),
+}
 
-    fn matches(&self, value: &[u8]) -> bool {
-        match self {
-            Self::Exact(expected) => value == expected,
-            Self::Prefix(expected) => value.starts_with(expected),
-            Self::Present => true,
-        }
-    }
+/// What a request is known to be, its body aside.
+#[derive(Debug)]
+pub(crate) struct Facts<'a, H> {
+    pub(crate) head: &'a H,
+    pub(crate) protocol: Protocol,
+    pub(crate) version: Option<&'a [u8]>,
+    pub(crate) labels: &'a [(Vec<u8>, Vec<u8>)],
+}
+
+/// Whether a rule matches.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Verdict {
+    Yes,
+    No,
+    /// These parameters tell.
+    Depends(ParameterSet),
 }
 
 // === impl Matcher ===
 
 impl Matcher {
-    /// `number_of` gives a parameter's number.
-    pub(crate) fn new(conditions: &Conditions, mut number_of: impl FnMut(&str) -> usize) -> Self {
-        let headers = conditions.headers.iter();
-        let headers = headers.map(|header| (header.name.to_ascii_lowercase().into_bytes(), ValueMatch::new(header)));
-        let parameters = conditions.parameters.iter();
-        let parameters: Vec<_> =
-            parameters.map(|parameter| (number_of(&parameter.name), ValueMatch::new(parameter))).collect();
-        let mut wanted = ParameterSet::default();
-        for (number, _) in &parameters {
-            wanted.insert(*number);
+    /// Without `parameters` the body is not read yet; with them, what is not there is absent.
+    pub(crate) fn verdict(&self, facts: &Facts<'_, impl Headers>, parameters: Option<&Parameters>) -> Verdict {
+        let mut verdict = Verdict::Yes;
+        for condition in &self.conditions {
+            match (condition.verdict(facts, parameters), &mut verdict) {
+                (Verdict::No, _) => return Verdict::No,
+                (Verdict::Yes, _) => {}
+                (Verdict::Depends(more), Verdict::Depends(set)) => set.insert_all(more),
+                (depends, verdict) => *verdict = depends,
+            }
         }
-        Self { headers: headers.collect(), parameters, wanted }
+        verdict
+    }
+}
+
+// === impl Condition ===
+
+impl Condition {
+    fn verdict(&self, facts: &Facts<'_, impl Headers>, parameters: Option<&Parameters>) -> Verdict {
+        let head = facts.head;
+        let holds = match self {
+            Self::Protocols(protocols) => protocols.contains(&facts.protocol),
+            Self::Methods(methods) => {
+                head.first(b":method").is_some_and(|method| methods.iter().any(|it| it == method))
+            }
+            Self::Hosts(hosts) => head.first(b":authority").is_some_and(|authority| {
+                let host = without_port(authority);
+                hosts.iter().any(|expected| expected.matches(host))
+            }),
+            Self::Versions(versions) => facts.version.is_some_and(|version| versions.iter().any(|it| it == version)),
+            Self::Label(name, expected) => {
+                facts.labels.iter().any(|(label, value)| label == name && expected.matches(value))
+            }
+            Self::Header(name, expected) => {
+                head.iter().any(|(header, value)| header == name && expected.matches(value))
+            }
+            Self::Cookie(name, expected) => head.cookie(name).is_some_and(|value| expected.matches(value)),
+            Self::Query(name, expected) => has_query(head, name, expected),
+            Self::Parameter(number, expected) => match parameters {
+                Some(parameters) => parameters.get(*number).is_some_and(|value| expected.matches(value)),
+                None => return Verdict::Depends(ParameterSet::of(*number)),
+            },
+            Self::Not(matcher) => {
+                return match matcher.verdict(facts, parameters) {
+                    Verdict::Yes => Verdict::No,
+                    Verdict::No => Verdict::Yes,
+                    depends @ Verdict::Depends(_) => depends,
+                };
+            }
+        };
+        if holds { Verdict::Yes } else { Verdict::No }
+    }
+}
+
+// === impl HostMatch ===
+
+impl HostMatch {
+    pub(crate) fn new(pattern: &str) -> Self {
+        let pattern = pattern.to_ascii_lowercase();
+        match pattern.strip_prefix('*') {
+            Some(suffix) => Self::Suffix(suffix.as_bytes().to_vec()),
+            None => Self::Exact(pattern.into_bytes()),
+        }
     }
 
-    /// The parameters that it looks at.
-    pub(crate) fn wanted(&self) -> ParameterSet {
-        self.wanted
+    fn matches(&self, host: &[u8]) -> bool {
+        match self {
+            Self::Exact(expected) => host.eq_ignore_ascii_case(expected),
+            Self::Suffix(suffix) => host.len().checked_sub(suffix.len()).is_some_and(|start| {
+                start > 0 && host.get(start..).is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+            }),
+        }
     }
+}
 
-    /// Whether the headers allow a match.
-    pub(crate) fn matches_headers(&self, head: &impl Headers) -> bool {
-        self.headers
-            .iter()
-            .all(|(name, expected)| head.iter().any(|(key, value)| key == name && expected.matches(value)))
+/// `[::1]:80` is the host `[::1]`.
+fn without_port(authority: &[u8]) -> &[u8] {
+    let colon = authority.iter().rposition(|&byte| byte == b':');
+    match colon.and_then(|position| authority.split_at_checked(position)) {
+        Some((host, port)) if !port.contains(&b']') => host,
+        _ => authority,
     }
+}
 
-    /// Whether the parameters found match.
-    pub(crate) fn matches_parameters(&self, parameters: &Parameters) -> bool {
-        let mut conditions = self.parameters.iter();
-        conditions.all(|(number, expected)| parameters.get(*number).is_some_and(|value| expected.matches(value)))
-    }
+fn has_query(head: &impl Headers, name: &[u8], expected: &ValueMatch) -> bool {
+    let path = head.first(b":path").unwrap_or_default();
+    let Some(question) = path.iter().position(|&byte| byte == b'?') else { return false };
+    let query = path.get(question + 1..).unwrap_or_default();
+    let query = query.split(|&byte| byte == b'#').next().unwrap_or_default();
+    query.split(|&byte| byte == b'&').any(|pair| {
+        let mut halves = pair.splitn(2, |&byte| byte == b'=');
+        let (key, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
+        form_decoded(key) == name && expected.matches(&form_decoded(value))
+    })
+}
+
+/// As forms write it: `+` is a space.
+fn form_decoded(text: &[u8]) -> Vec<u8> {
+    let spaced: Vec<u8> = text.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
+    percent_decoded(&spaced).into_owned()
 }

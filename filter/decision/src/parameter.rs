@@ -24,6 +24,13 @@ pub struct Parameters {
 // === impl ParameterSet ===
 
 impl ParameterSet {
+    /// One parameter.
+    pub(crate) fn of(number: usize) -> Self {
+        let mut set = Self::default();
+        set.insert(number);
+        set
+    }
+
     /// Adds the parameter of this number.
     pub fn insert(&mut self, number: usize) {
         self.0 |= 1_u64.checked_shl(number as u32).unwrap_or_default();

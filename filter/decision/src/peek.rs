@@ -1,5 +1,6 @@
 //! A body that is being read while its headers are held.
 
+use crate::config::Protocol;
 use crate::header::Headers;
 use crate::parameter::{ParameterSet, Parameters};
 use crate::read::{GrpcReader, JsonReader, Progress, Wanted};
@@ -97,6 +98,6 @@ impl<H: Headers> Wanted for WantedBy<'_, H> {
     }
 
     fn needed(&self, name: &[u8], version: Option<&[u8]>) -> ParameterSet {
-        self.router.needed(self.head, name, version)
+        self.router.needed(self.head, Protocol::Grpc, name, version)
     }
 }

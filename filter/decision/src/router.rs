@@ -8,9 +8,9 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use self::entry::{Entry, Variant};
+use self::entry::{Asking, Entry, Variant};
 use crate::call::{Call, RestCall, can_be_header_value};
-use crate::config::{Admin, ConfigError, OnPeekLimit, Rewrite, Routing, UnknownModels};
+use crate::config::{Admin, ConfigError, OnPeekLimit, Protocol, Rewrite, Routing, UnknownModels};
 use crate::header::Headers;
 use crate::nearest::nearest;
 use crate::parameter::{ParameterSet, Parameters};
@@ -104,7 +104,7 @@ impl Router {
             Call::Grpc if body_follows => Start::Read(Peek::grpc(self.peek_limit)),
             Call::Grpc => Start::Known(Route::Pass),
             Call::Rest(call) => {
-                let needed = self.needed(head, &call.model, call.version.as_deref());
+                let needed = self.needed(head, Protocol::Rest, &call.model, call.version.as_deref());
                 if body_follows && !needed.is_empty() {
                     return Start::Read(Peek::json(needed));
                 }
@@ -119,7 +119,7 @@ impl Router {
         match (Call::of(path, head), peek) {
             (Call::Rest(call), None) => self.route_rest(head, path, call, &Parameters::default(), random),
             (Call::Rest(call), Some(peek)) => {
-                let needed = self.needed(head, &call.model, call.version.as_deref());
+                let needed = self.needed(head, Protocol::Rest, &call.model, call.version.as_deref());
                 match self.too_late(peek, needed) {
                     Some(reply) => Route::Reply(reply),
                     None => self.route_rest(head, path, call, peek.parameters(), random),
@@ -136,8 +136,15 @@ impl Router {
     }
 
     /// The parameters that can matter for this model, given the headers.
-    pub(crate) fn needed(&self, head: &impl Headers, model: &[u8], version: Option<&[u8]>) -> ParameterSet {
-        self.entry(model).map(|entry| entry.needed(head, version)).unwrap_or_default()
+    pub(crate) fn needed(
+        &self,
+        head: &impl Headers,
+        protocol: Protocol,
+        model: &[u8],
+        version: Option<&[u8]>,
+    ) -> ParameterSet {
+        let asking = Asking { head, protocol, version };
+        self.entry(model).map(|entry| entry.needed(&asking)).unwrap_or_default()
     }
 
     fn entry(&self, model: &[u8]) -> Option<&Entry> {
@@ -164,7 +171,7 @@ impl Router {
     ) -> Route<'a> {
         let RestCall { model, version, span } = call;
         let asked = Asked { model, version };
-        let mut decision = match self.decide(head, asked.clone(), parameters, random) {
+        let mut decision = match self.decide(head, Protocol::Rest, asked.clone(), parameters, random) {
             Ok(decision) => decision,
             Err(reply) => return Route::Reply(reply),
         };
@@ -189,11 +196,11 @@ impl Router {
         if !can_be_header_value(name) || !version.is_none_or(can_be_header_value) {
             return Route::Reply(Reply::invalid("the model's name or version has control characters"));
         }
-        if let Some(reply) = self.too_late(peek, self.needed(head, name, version)) {
+        if let Some(reply) = self.too_late(peek, self.needed(head, Protocol::Grpc, name, version)) {
             return Route::Reply(reply);
         }
         let asked = Asked { model: name.into(), version: version.map(Cow::Borrowed) };
-        match self.decide(head, asked.clone(), peek.parameters(), random) {
+        match self.decide(head, Protocol::Grpc, asked.clone(), peek.parameters(), random) {
             Ok(mut decision) => {
                 decision.rewrites_message = self.rewrites(&asked, &decision);
                 Route::To(decision)
@@ -237,6 +244,7 @@ impl Router {
     fn decide<'a>(
         &'a self,
         head: &impl Headers,
+        protocol: Protocol,
         asked: Asked<'a>,
         parameters: &Parameters,
         random: u64,
@@ -247,7 +255,8 @@ impl Router {
                 UnknownModels::Reject => Err(self.no_such_model(&asked.model)),
             };
         };
-        match entry.choose(head, asked.version.as_deref(), parameters, random) {
+        let asking = Asking { head, protocol, version: asked.version.as_deref() };
+        match entry.choose(&asking, parameters, random) {
             Some(variant) => Ok(Decision::listed(asked, entry, variant)),
             None if self.unknown_models == UnknownModels::Pass => Ok(Decision::unlisted(asked)),
             None => Err(Reply::not_found(format!(

@@ -30,7 +30,7 @@ fn numbers_may_arrive_as_doubles() {
 fn a_mistyped_field_is_refused_with_its_path_and_the_nearest_name() {
     let fault = fault_of(r#"{"models": [{"name": "m"}, {"name": "n", "variants": [{"name": "a", "wieght": 1}]}]}"#);
     assert!(fault.starts_with("models[1].variants[0].wieght: unknown field `wieght`"), "{fault}");
-    assert!(fault.contains("did you mean `weight`?"), "{fault}");
+    assert!(fault.ends_with("did you mean `weight`?") && !fault.contains("at line"), "{fault}");
     let fault = fault_of(r#"{"admin": "deny"}"#);
     assert!(fault.starts_with("admin: unknown variant `deny`") && fault.contains("did you mean `Deny`?"), "{fault}");
 }

@@ -1,15 +1,15 @@
 //! From the configuration to the router, and the faults that only the whole can show.
 
+mod conditions;
+mod rules;
+
 use std::collections::HashMap;
 
 use super::Router;
-use super::entry::{Entry, Key, Rule, Variant};
+use super::entry::{Entry, Key, Split, Variant};
 use crate::assign::{Salt, Share};
-use crate::config::{self, ScalarText};
-use crate::config::{ConfigError, Fault, Match, MatchKind, ModelEntry, Routing, StickyKey};
+use crate::config::{self, ConfigError, Fault, ModelEntry, Routing, ScalarText, StickyKey};
 use crate::header::PREFIX;
-use crate::matcher::Matcher;
-use crate::nearest::nearest;
 use crate::parameter::MOST_NAMES;
 
 /// Below this a gRPC message's name would often not fit.
@@ -42,6 +42,7 @@ impl Router {
             }
             entries.push(entry);
         }
+        compiler.rules_over_all(&routing.rules, &mut entries);
         prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         let peek_limit = routing.peek_limit.0;
         if peek_limit < LEAST_PEEK_LIMIT {
@@ -89,15 +90,18 @@ impl Compiler {
             }
             self.name(alias, &path);
         }
-        let variants = self.variants(model, path);
-        let names: Vec<&str> = model.variants.iter().map(|variant| variant.name.as_str()).collect();
+        let (variants, split) = self.variants(model, path);
+        let names: Vec<&[u8]> = variants.iter().map(|variant| variant.name.as_slice()).collect();
         let rules = model.rules.iter().enumerate();
         let rules = rules.map(|(index, rule)| self.rule(rule, &names, &format!("{path}.rules[{index}]"))).collect();
+        let labels = model.labels.iter();
         let salt = model.sticky.as_ref().and_then(|sticky| sticky.salt.as_ref()).unwrap_or(&model.name);
         Entry {
             name: name.as_bytes().to_vec(),
             is_pattern,
+            labels: labels.map(|(label, value)| (label.as_bytes().to_vec(), value.0.as_bytes().to_vec())).collect(),
             variants,
+            split,
             salt: Salt::new(salt.as_bytes()),
             keys: self.keys(model, path),
             rules,
@@ -121,17 +125,19 @@ impl Compiler {
         }
     }
 
-    fn variants(&mut self, model: &ModelEntry, path: &str) -> Vec<Variant> {
+    fn variants(&mut self, model: &ModelEntry, path: &str) -> (Vec<Variant>, Split) {
         if model.variants.is_empty() {
             let name = b"default".to_vec();
-            let share = Share::new(&name, 1.0);
-            return vec![Variant { name, model: None, version: None, share, pool: None, affinity: None }];
+            let split = Split(vec![(0, Share::new(&name, 1.0))]);
+            return (vec![Variant { name, model: None, version: None, pool: None, affinity: None }], split);
         }
         if model.variants.iter().all(|variant| variant.weight.0 == 0.0) {
             self.fault(format!("{path}.variants"), "expected a weight above 0 on at least one variant");
         }
         let variants = model.variants.iter().enumerate();
-        variants
+        let shares = variants.clone().map(|(index, it)| (index, Share::new(it.name.as_bytes(), it.weight.0)));
+        let split = Split(shares.collect());
+        let variants = variants
             .map(|(index, variant)| {
                 let path = format!("{path}.variants[{index}]");
                 let earlier = model.variants.iter().take(index);
@@ -140,7 +146,8 @@ impl Compiler {
                 }
                 self.variant(variant, &path)
             })
-            .collect()
+            .collect();
+        (variants, split)
     }
 
     fn variant(&mut self, variant: &config::Variant, path: &str) -> Variant {
@@ -159,7 +166,6 @@ impl Compiler {
             name: variant.name.as_bytes().to_vec(),
             model: bytes(&variant.model),
             version: variant.version.as_ref().map(|version| version.0.as_bytes().to_vec()),
-            share: Share::new(variant.name.as_bytes(), variant.weight.0),
             pool: bytes(&variant.pool),
             affinity: bytes(&variant.affinity),
         }
@@ -189,49 +195,6 @@ impl Compiler {
             });
         }
         keys
-    }
-
-    fn rule(&mut self, rule: &config::Rule, variants: &[&str], path: &str) -> Rule {
-        let conditions = &rule.conditions;
-        if conditions.headers.is_empty() && conditions.parameters.is_empty() {
-            self.fault(
-                format!("{path}.match"),
-                "expected headers or parameters: an empty match would take every request",
-            );
-        }
-        for (index, header) in conditions.headers.iter().enumerate() {
-            let path = format!("{path}.match.headers[{index}]");
-            self.header_name(&header.name, &format!("{path}.name"));
-            self.match_value(header, &path);
-        }
-        for (index, parameter) in conditions.parameters.iter().enumerate() {
-            let path = format!("{path}.match.parameters[{index}]");
-            self.header_value(&parameter.name, &format!("{path}.name"));
-            self.match_value(parameter, &path);
-        }
-        let matcher = Matcher::new(conditions, |name| self.parameter_number(name));
-        let variant = variants.iter().position(|name| *name == rule.variant).unwrap_or_else(|| {
-            let meant = nearest(&rule.variant, variants.iter().copied());
-            let meant = meant.map(|name| format!("; did you mean '{name}'?")).unwrap_or_default();
-            self.fault(format!("{path}.variant"), format!("there is no variant '{}'{meant}", rule.variant));
-            0
-        });
-        Rule { matcher, variant }
-    }
-
-    fn match_value(&mut self, condition: &Match, path: &str) {
-        match (condition.kind, &condition.value) {
-            (MatchKind::Present, Some(_)) => {
-                self.fault(
-                    format!("{path}.value"),
-                    "expected no value with type Present, or type Exact with the value",
-                );
-            }
-            (MatchKind::Exact | MatchKind::Prefix, None) => {
-                self.fault(format!("{path}.value"), "expected a value, or type Present to match any");
-            }
-            _ => {}
-        }
     }
 
     fn header_name(&mut self, name: &str, path: &str) {

@@ -1,8 +1,11 @@
 //! A listed model: its variants, rules and keys.
 
+use std::sync::Arc;
+
 use crate::assign::{Salt, Share, Unit, assign};
+use crate::config::Protocol;
 use crate::header::Headers;
-use crate::matcher::Matcher;
+use crate::matcher::{Facts, Matcher, Verdict};
 use crate::parameter::{ParameterSet, Parameters};
 
 #[derive(Debug)]
@@ -10,8 +13,10 @@ pub(super) struct Entry {
     /// Without the `*` of a pattern.
     pub(super) name: Vec<u8>,
     pub(super) is_pattern: bool,
+    pub(super) labels: Vec<(Vec<u8>, Vec<u8>)>,
     /// At least one.
     pub(super) variants: Vec<Variant>,
+    pub(super) split: Split,
     pub(super) salt: Salt,
     pub(super) keys: Vec<Key>,
     pub(super) rules: Vec<Rule>,
@@ -22,7 +27,6 @@ pub(super) struct Variant {
     pub(super) name: Vec<u8>,
     pub(super) model: Option<Vec<u8>>,
     pub(super) version: Option<Vec<u8>>,
-    pub(super) share: Share,
     pub(super) pool: Option<Vec<u8>>,
     pub(super) affinity: Option<Vec<u8>>,
 }
@@ -37,9 +41,20 @@ pub(super) enum Key {
 
 #[derive(Debug)]
 pub(super) struct Rule {
-    pub(super) matcher: Matcher,
-    /// The variant's position.
-    pub(super) variant: usize,
+    /// Shared by the models that a rule over all of them counts for.
+    pub(super) matcher: Arc<Matcher>,
+    pub(super) split: Split,
+}
+
+/// Shares by the variants' positions.
+#[derive(Debug, Default)]
+pub(super) struct Split(pub(super) Vec<(usize, Share)>);
+
+/// A call for a model, as far as its headers tell.
+pub(super) struct Asking<'a, H> {
+    pub(super) head: &'a H,
+    pub(super) protocol: Protocol,
+    pub(super) version: Option<&'a [u8]>,
 }
 
 /// Which variants a call may go to, given the version that it names.
@@ -58,40 +73,75 @@ impl Entry {
     /// The variant; `None` if a version is asked for that none has.
     pub(super) fn choose(
         &self,
-        head: &impl Headers,
-        version: Option<&[u8]>,
+        asking: &Asking<'_, impl Headers>,
         parameters: &Parameters,
         random: u64,
     ) -> Option<&Variant> {
-        let candidates = self.candidates(version)?;
-        for rule in self.rules_for(candidates) {
-            if rule.matcher.matches_headers(head) && rule.matcher.matches_parameters(parameters) {
-                return self.variants.get(rule.variant);
-            }
-        }
-        let among = || self.variants.iter().enumerate().filter(|(_, variant)| candidates.have(variant));
-        let shares = || among().map(|(position, variant)| (position, &variant.share));
-        let unit = || self.unit(head, parameters).unwrap_or(Unit::random(random));
-        let winner = if among().nth(1).is_none() { None } else { assign(unit(), shares()) };
+        let candidates = self.candidates(asking.version)?;
+        let facts = self.facts(asking);
+        let rule =
+            self.rules_for(candidates).find(|rule| rule.matcher.verdict(&facts, Some(parameters)) == Verdict::Yes);
+        let split = rule.map_or(&self.split, |rule| &rule.split);
+        let among = || split.0.iter().filter(|(position, _)| self.is_candidate(*position, candidates));
+        let unit = || self.unit(asking.head, parameters).unwrap_or(Unit::random(random));
+        let winner = match among().nth(1) {
+            None => None,
+            Some(_) => assign(unit(), among().map(|(position, share)| (*position, share))),
+        };
         // One candidate, or only candidates without a weight: named by version, so the first.
-        let position = winner.or_else(|| among().next().map(|(position, _)| position))?;
+        let position = winner.or_else(|| among().next().map(|(position, _)| *position))?;
         self.variants.get(position)
     }
 
     /// The parameters that can change what [`Self::choose`] gives.
-    pub(super) fn needed(&self, head: &impl Headers, version: Option<&[u8]>) -> ParameterSet {
+    pub(super) fn needed(&self, asking: &Asking<'_, impl Headers>) -> ParameterSet {
         let mut needed = ParameterSet::default();
-        let Some(candidates) = self.candidates(version) else { return needed };
+        let Some(candidates) = self.candidates(asking.version) else { return needed };
+        let facts = self.facts(asking);
         for rule in self.rules_for(candidates) {
-            if !rule.matcher.matches_headers(head) {
-                continue;
+            match rule.matcher.verdict(&facts, None) {
+                Verdict::No => continue,
+                Verdict::Depends(parameters) => needed.insert_all(parameters),
+                Verdict::Yes => {
+                    needed.insert_all(self.keys_needed(&rule.split, candidates, asking.head));
+                    return needed;
+                }
             }
-            if rule.matcher.wanted().is_empty() {
-                return needed;
-            }
-            needed.insert_all(rule.matcher.wanted());
+            needed.insert_all(self.keys_needed(&rule.split, candidates, asking.head));
         }
-        let in_split = self.variants.iter().filter(|variant| candidates.have(variant) && variant.share.weight() > 0.0);
+        needed.insert_all(self.keys_needed(&self.split, candidates, asking.head));
+        needed
+    }
+
+    /// The versions that variants name.
+    pub(super) fn versions(&self) -> impl Iterator<Item = &[u8]> {
+        self.variants.iter().filter_map(|variant| variant.version.as_deref())
+    }
+
+    fn facts<'a, H>(&'a self, asking: &Asking<'a, H>) -> Facts<'a, H> {
+        Facts { head: asking.head, protocol: asking.protocol, version: asking.version, labels: &self.labels }
+    }
+
+    fn candidates<'v>(&self, version: Option<&'v [u8]>) -> Option<Candidates<'v>> {
+        let Some(version) = version else { return Some(Candidates::All) };
+        let possible = [Candidates::Version(version), Candidates::Unversioned];
+        possible.into_iter().find(|candidates| self.variants.iter().any(|variant| candidates.have(variant)))
+    }
+
+    fn is_candidate(&self, position: usize, candidates: Candidates<'_>) -> bool {
+        self.variants.get(position).is_some_and(|variant| candidates.have(variant))
+    }
+
+    fn rules_for(&self, candidates: Candidates<'_>) -> impl Iterator<Item = &Rule> {
+        let leads_to_one = move |rule: &&Rule| rule.split.0.iter().any(|(it, _)| self.is_candidate(*it, candidates));
+        self.rules.iter().filter(leads_to_one)
+    }
+
+    /// The parameters among the keys that a split may need.
+    fn keys_needed(&self, split: &Split, candidates: Candidates<'_>, head: &impl Headers) -> ParameterSet {
+        let mut needed = ParameterSet::default();
+        let shares = split.0.iter();
+        let in_split = shares.filter(|(it, share)| share.weight() > 0.0 && self.is_candidate(*it, candidates));
         if in_split.count() < 2 {
             return needed;
         }
@@ -103,22 +153,6 @@ impl Entry {
             }
         }
         needed
-    }
-
-    /// The versions that variants name.
-    pub(super) fn versions(&self) -> impl Iterator<Item = &[u8]> {
-        self.variants.iter().filter_map(|variant| variant.version.as_deref())
-    }
-
-    fn candidates<'v>(&self, version: Option<&'v [u8]>) -> Option<Candidates<'v>> {
-        let Some(version) = version else { return Some(Candidates::All) };
-        let possible = [Candidates::Version(version), Candidates::Unversioned];
-        possible.into_iter().find(|candidates| self.variants.iter().any(|variant| candidates.have(variant)))
-    }
-
-    fn rules_for(&self, candidates: Candidates<'_>) -> impl Iterator<Item = &Rule> {
-        let is_candidate = move |rule: &&Rule| self.variants.get(rule.variant).is_some_and(|it| candidates.have(it));
-        self.rules.iter().filter(is_candidate)
     }
 
     fn unit(&self, head: &impl Headers, parameters: &Parameters) -> Option<Unit> {

@@ -163,7 +163,7 @@ fn every_fault_of_a_configuration_is_told_with_its_path() {
         "models[0].variants: expected a weight above 0",
         "models[0].variants[1].name: the variant 'a' already exists",
         "models[0].sticky.by: expected at least one key",
-        "models[0].rules[0].match: expected headers or parameters",
+        "models[0].rules[0].match: expected conditions",
         "models[0].rules[0].variant: there is no variant 'aa'; did you mean 'a'?",
         "models[0].rules[1].match.headers[0].name: 'x-modelway-target' is removed from every request",
         "models[0].rules[1].match.headers[1].name: expected a header's name, got 'a b'",
@@ -172,6 +172,72 @@ fn every_fault_of_a_configuration_is_told_with_its_path() {
         "models[1].variants[0].name: expected a name without control characters",
         "models[2].name: expected `*` only at the end of a name",
         "peekLimit: expected at least 512 bytes, got 100",
+    ] {
+        assert!(faults.contains(expected), "missing: {expected}\nin: {faults}");
+    }
+}
+
+#[test]
+fn a_rule_over_all_models_counts_where_its_variants_are_and_behind_their_own_rules() {
+    let router = router(
+        r#"{"rules": [{"name": "beta", "match": {"headers": [{"name": "x-beta", "value": true}], "not": {"labels": [{"name": "frozen", "type": "Present"}]}}, "variant": "canary"}],
+            "models": [
+                {"name": "a", "variants": [{"name": "stable"}, {"name": "canary", "weight": 0}]},
+                {"name": "b"},
+                {"name": "c", "labels": {"frozen": true}, "variants": [{"name": "stable"}, {"name": "canary", "weight": 0}]},
+                {"name": "d", "variants": [{"name": "stable"}, {"name": "canary", "weight": 0}, {"name": "own", "weight": 0}],
+                 "rules": [{"name": "own", "match": {"headers": [{"name": "x-beta", "type": "Present"}]}, "variant": "own"}]}
+            ]}"#,
+    );
+    for (model, variant) in [("a", "canary"), ("b", "default"), ("c", "stable"), ("d", "own")] {
+        let path = format!("/v2/models/{model}/infer");
+        assert_eq!(variant_of(&router, &head(&path, &[("x-beta", "true")]), 0), variant, "{model}");
+    }
+}
+
+#[test]
+fn a_rule_may_have_a_split_of_its_own_with_the_models_keys() {
+    let router = router(
+        r#"{"models": [{"name": "m", "variants": [{"name": "a", "weight": 100}, {"name": "b", "weight": 0}, {"name": "c", "weight": 0}],
+            "sticky": {"by": [{"header": "x-user-id"}]},
+            "rules": [{"name": "half", "match": {"headers": [{"name": "x-tier", "value": "gold"}]}, "split": [{"variant": "b"}, {"variant": "c"}]}]}]}"#,
+    );
+    let mut seen = [0, 0];
+    for user in 0..1_000 {
+        let user = user.to_string();
+        let request = head("/v2/models/m/infer", &[("x-tier", "gold"), ("x-user-id", user.as_str())]);
+        let variant = variant_of(&router, &request, 1);
+        assert_eq!(variant_of(&router, &request, 2), variant);
+        seen[usize::from(variant == "c")] += 1;
+        assert!(variant != "a");
+        assert_eq!(variant_of(&router, &head("/v2/models/m/infer", &[("x-user-id", user.as_str())]), 0), "a");
+    }
+    assert!(seen.iter().all(|count| (430..570).contains(count)), "{seen:?}");
+}
+
+#[test]
+fn faults_of_rules_and_conditions_are_told_with_their_paths() {
+    let faults = refused(
+        r#"{"rules": [{"name": "g", "match": {"methods": ["GET"]}, "variant": "nobody"}],
+            "models": [{"name": "m", "variants": [{"name": "a"}], "rules": [
+                {"name": "1", "match": {"methods": ["GET"]}},
+                {"name": "2", "match": {"methods": ["GET"]}, "variant": "a", "split": [{"variant": "a"}]},
+                {"name": "3", "match": {"not": {}}, "split": [{"variant": "a", "weight": 0}]},
+                {"name": "4", "match": {"hosts": ["*.*.com"], "query": [{"name": "q", "type": "In"}], "cookies": [{"name": "c", "type": "RegularExpression", "value": "("}]}, "split": [{"variant": "z"}]},
+                {"name": "5", "match": {"headers": [{"name": "h", "type": "In", "value": "v"}, {"name": "h", "value": "v", "values": ["w"]}]}, "variant": "a"}]}]}"#,
+    );
+    for expected in [
+        "rules[0]: no model has the variants 'nobody'",
+        "models[0].rules[0]: expected either `variant` or `split`",
+        "models[0].rules[1]: expected either `variant` or `split`",
+        "models[0].rules[2].match.not: expected conditions",
+        "models[0].rules[2].split: expected a weight above 0",
+        "models[0].rules[3].match.hosts[0]: expected a host or `*.`",
+        "models[0].rules[3].match.query[0].values: expected at least one value",
+        "models[0].rules[3].match.cookies[0].value: the regular expression is refused: expected `)`",
+        "models[0].rules[3].split[0].variant: there is no variant 'z'",
+        "models[0].rules[4].match.headers[0].value: expected `values`",
+        "models[0].rules[4].match.headers[1].values: expected `values` only with type In",
     ] {
         assert!(faults.contains(expected), "missing: {expected}\nin: {faults}");
     }
