@@ -12,11 +12,12 @@
 mod body_tier;
 mod host;
 mod plugin;
+mod root;
 mod stream;
 
 use proxy_wasm::types::LogLevel;
 
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(LogLevel::Info);
-    proxy_wasm::set_root_context(|_| Box::new(plugin::PluginContext::default()));
+    proxy_wasm::set_root_context(|_| Box::new(root::PluginContext::default()));
 }}

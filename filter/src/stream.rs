@@ -11,7 +11,7 @@ use proxy_wasm::types::Action;
 
 use crate::body_tier::Hold;
 use crate::host::{self, HeaderMap, Refused};
-use crate::plugin::Plugin;
+use crate::plugin::{Plugin, Watched};
 
 /// A stream's state, from its headers to its answer.
 pub(crate) struct Stream {
@@ -35,7 +35,7 @@ struct Chosen {
 }
 
 /// A request whose headers wait for its body. The timer reaches it too.
-pub(crate) struct Held {
+struct Held {
     head: HeaderMap,
     random: u64,
     stage: Stage,
@@ -72,7 +72,8 @@ impl Stream {
         };
         let held = Rc::new(RefCell::new(Held { head, random, stage: Stage::Waiting(peek) }));
         if let Some(deadline) = deadline {
-            plugin.watch(self.context_id, deadline, &held);
+            let watched: Rc<RefCell<dyn Watched>> = held.clone();
+            plugin.watch(self.context_id, deadline, &watched);
         }
         self.request = Request::Held(held);
         Action::Pause
@@ -134,14 +135,12 @@ impl HttpContext for Stream {
 
 // === impl Held ===
 
-impl Held {
-    /// Whether it is still held.
-    pub(crate) fn is_waiting(&self) -> bool {
+impl Watched for Held {
+    fn is_waiting(&self) -> bool {
         matches!(self.stage, Stage::Waiting(_))
     }
 
-    /// Lets the request go, routed by its headers.
-    pub(crate) fn release(&mut self, plugin: &Plugin, now: u64) {
+    fn release(&mut self, plugin: &Plugin, now: u64) {
         if !self.is_waiting() {
             return;
         }
@@ -153,7 +152,9 @@ impl Held {
             log::error!("the gateway does not let a held request go on ({refused:?})");
         }
     }
+}
 
+impl Held {
     fn body(&mut self, plugin: &Plugin, size: usize, end_of_stream: bool) -> Action {
         let peek = match &mut self.stage {
             Stage::Waiting(peek) => peek,
@@ -166,11 +167,10 @@ impl Held {
         };
         plugin.body_tier.body_while_held();
         let start = peek.taken();
-        let room = plugin.router.peek_limit().saturating_sub(start);
-        let length = size.saturating_sub(start).min(room);
+        let length = size.saturating_sub(start).min(peek.room());
         let bytes = if length == 0 { Ok(Vec::new()) } else { host::request_body(start, length) };
         let is_enough = match bytes {
-            Ok(bytes) => peek.feed(&bytes, &plugin.router, &self.head),
+            Ok(bytes) => plugin.router.read(&self.head, peek, &bytes),
             Err(refused) => {
                 log::error!("the gateway does not show the request's body ({refused:?})");
                 true

@@ -21,6 +21,7 @@ use http::HeaderValue;
 
 use crate::error::{Error, ErrorKind};
 use crate::formats::{Format, ModelFiles};
+pub use crate::listing::{Listing, State};
 use crate::metrics::ModelCounters;
 use crate::model::Model;
 
@@ -41,34 +42,6 @@ pub struct Loaded {
     model: Arc<dyn Model>,
     /// Filled by the first request, so that counting needs no look-up.
     pub(crate) counters: OnceLock<ModelCounters>,
-}
-
-/// A model and version, and whether it can be asked.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Listing {
-    /// The model's name.
-    pub name: String,
-    /// Absent when the model has no versions.
-    pub version: Option<String>,
-    /// Whether it can be asked.
-    pub state: State,
-}
-
-/// What has become of a model.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum State {
-    /// In memory.
-    Ready {
-        /// Bytes of memory that it keeps.
-        size_bytes: u64,
-    },
-    /// Not in memory yet.
-    Loading,
-    /// Could not be loaded.
-    Failed {
-        /// What was found, where, and what was expected.
-        reason: String,
-    },
 }
 
 /// A model's versions, the lowest first; a model without versions has one entry without a name.

@@ -15,9 +15,11 @@
 mod catalogue;
 mod error;
 mod grpc;
+mod listing;
 mod message;
 mod metrics;
 mod model;
+mod parameter;
 mod protocol;
 mod rest;
 mod routing;
@@ -31,8 +33,9 @@ pub mod formats;
 
 pub use catalogue::{Catalogue, Listing, Loaded, State};
 pub use error::{Error, ErrorKind};
-pub use message::{InferRequest, InferResponse, Parameter, Parameters, RequestedOutput};
+pub use message::{InferRequest, InferResponse, RequestedOutput};
 pub use model::{BatchModel, Batched, Context, Device, Model, ModelMetadata, ResponseStream, TensorSpec};
+pub use parameter::{Parameter, Parameters};
 pub use protocol::proto;
 pub use server::{Options, Server};
 pub use tensor::{DataType, Tensor, TensorData};

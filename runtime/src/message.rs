@@ -1,26 +1,7 @@
 //! What every front end translates to: one request, one response.
 
-use std::collections::BTreeMap;
-
+use crate::parameter::Parameters;
 use crate::tensor::Tensor;
-
-/// A parameter of a request, a response or a tensor. Integers stay exact.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Parameter {
-    /// `true` or `false`.
-    Bool(bool),
-    /// A signed integer.
-    Int64(i64),
-    /// An unsigned integer above the signed range.
-    Uint64(u64),
-    /// A number with a fraction or an exponent.
-    Double(f64),
-    /// A text.
-    String(String),
-}
-
-/// Parameters by name.
-pub type Parameters = BTreeMap<String, Parameter>;
 
 /// An output that the client asks for by name.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -10,8 +10,8 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::catalogue::{Catalogue, State};
 use crate::error::Error;
+use crate::listing::{Listing, State};
 
 #[cfg(test)]
 mod tests;
@@ -107,9 +107,9 @@ impl Metrics {
         &self.in_flight
     }
 
-    /// The exposition in Prometheus' text format.
-    pub(crate) fn text(&self, catalogue: &Catalogue) -> Result<Vec<u8>, Error> {
-        self.take_stock(catalogue);
+    /// The exposition in Prometheus' text format, with the stock of models.
+    pub(crate) fn text(&self, models: impl Iterator<Item = Listing>) -> Result<Vec<u8>, Error> {
+        self.take_stock(models);
         let mut text = Vec::new();
         TextEncoder::new()
             .encode(&self.registry.gather(), &mut text)
@@ -117,9 +117,9 @@ impl Metrics {
         Ok(text)
     }
 
-    fn take_stock(&self, catalogue: &Catalogue) {
+    fn take_stock(&self, models: impl Iterator<Item = Listing>) {
         let (mut ready, mut loading, mut failed) = (0, 0, 0);
-        for listing in catalogue.listings() {
+        for listing in models {
             match listing.state {
                 State::Ready { size_bytes } => {
                     ready += 1;

@@ -11,7 +11,8 @@ use futures_util::{Stream, stream};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
-use crate::message::{InferRequest, InferResponse, Parameters};
+use crate::message::{InferRequest, InferResponse};
+use crate::parameter::Parameters;
 use crate::tensor::{DataType, Tensor};
 
 /// Responses as they come; the stream ends after the last one or after an error.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use half::{bf16, f16};
 
 use crate::error::Error;
-use crate::message::Parameters;
+use crate::parameter::Parameters;
 
 /// The datatypes of the Open Inference Protocol, and BF16.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

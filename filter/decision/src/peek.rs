@@ -1,15 +1,13 @@
 //! A body that is being read while its headers are held.
 
-use crate::config::Protocol;
-use crate::header::Headers;
 use crate::parameter::{ParameterSet, Parameters};
 use crate::read::{GrpcReader, JsonReader, Progress, Wanted};
-use crate::router::Router;
 
 /// What the first bytes of a body have told so far.
 #[derive(Debug)]
 pub struct Peek {
     reader: Reader,
+    limit: usize,
     taken: usize,
     progress: Progress,
     at_limit: bool,
@@ -21,38 +19,38 @@ pub(crate) enum Reader {
     Grpc(GrpcReader),
 }
 
-/// What routing needs of a message, given the request's headers.
-struct WantedBy<'a, H> {
-    router: &'a Router,
-    head: &'a H,
-}
-
 // === impl Peek ===
 
 impl Peek {
-    pub(crate) fn json(needed: ParameterSet) -> Self {
-        Self::new(Reader::Json(JsonReader::new(needed)))
+    /// Reads no more than `limit` bytes of a JSON body.
+    pub(crate) fn json(needed: ParameterSet, limit: usize) -> Self {
+        Self::new(Reader::Json(JsonReader::new(needed)), limit)
     }
 
+    /// Reads no more than `limit` bytes of a gRPC body.
     pub(crate) fn grpc(limit: usize) -> Self {
-        Self::new(Reader::Grpc(GrpcReader::new(limit)))
+        Self::new(Reader::Grpc(GrpcReader::new(limit)), limit)
     }
 
-    fn new(reader: Reader) -> Self {
-        Self { reader, taken: 0, progress: Progress::More, at_limit: false }
+    fn new(reader: Reader, limit: usize) -> Self {
+        Self { reader, limit, taken: 0, progress: Progress::More, at_limit: false }
     }
 
     /// Takes the next bytes; true once the decision can be made.
-    pub fn feed(&mut self, bytes: &[u8], router: &Router, head: &impl Headers) -> bool {
-        let room = router.peek_limit().saturating_sub(self.taken);
-        let bytes = bytes.get(..room).unwrap_or(bytes);
+    pub(crate) fn feed(&mut self, bytes: &[u8], wanted: &impl Wanted) -> bool {
+        let bytes = bytes.get(..self.room()).unwrap_or(bytes);
         self.taken += bytes.len();
         self.progress = match &mut self.reader {
-            Reader::Json(reader) => reader.feed(bytes, |name| router.parameter_number(name)),
-            Reader::Grpc(reader) => reader.feed(bytes, &WantedBy { router, head }),
+            Reader::Json(reader) => reader.feed(bytes, |name| wanted.parameter(name)),
+            Reader::Grpc(reader) => reader.feed(bytes, wanted),
         };
-        self.at_limit = self.progress == Progress::More && self.taken >= router.peek_limit();
+        self.at_limit = self.progress == Progress::More && self.room() == 0;
         self.progress != Progress::More || self.at_limit
+    }
+
+    /// Bytes that it would still take.
+    pub fn room(&self) -> usize {
+        self.limit.saturating_sub(self.taken)
     }
 
     /// Body bytes taken so far.
@@ -87,17 +85,5 @@ impl Peek {
             Reader::Json(reader) => reader.parameters(),
             Reader::Grpc(reader) => reader.parameters(),
         }
-    }
-}
-
-// === impl WantedBy ===
-
-impl<H: Headers> Wanted for WantedBy<'_, H> {
-    fn parameter(&self, name: &[u8]) -> Option<usize> {
-        self.router.parameter_number(name)
-    }
-
-    fn needed(&self, name: &[u8], version: Option<&[u8]>) -> ParameterSet {
-        self.router.needed(self.head, Protocol::Grpc, name, version)
     }
 }

@@ -15,6 +15,7 @@ use crate::header::Headers;
 use crate::nearest::nearest;
 use crate::parameter::{ParameterSet, Parameters};
 use crate::peek::Peek;
+use crate::read::Wanted;
 use crate::reply::{Reply, shown};
 use crate::rewrite;
 
@@ -81,17 +82,18 @@ struct Asked<'a> {
     version: Option<Cow<'a, [u8]>>,
 }
 
+/// What routing needs of a message, given the request's headers.
+struct WantedBy<'a, H> {
+    router: &'a Router,
+    head: &'a H,
+}
+
 // === impl Router ===
 
 impl Router {
     /// Reads and compiles a configuration; the error tells every fault with its path.
     pub fn from_json(json: &[u8]) -> Result<Self, ConfigError> {
         Self::new(&Routing::from_json(json)?)
-    }
-
-    /// How far into a body a peek reads.
-    pub fn peek_limit(&self) -> usize {
-        self.peek_limit
     }
 
     /// What can be decided from the headers. `random` is a draw of 64 bits for requests without a key.
@@ -106,11 +108,16 @@ impl Router {
             Call::Rest(call) => {
                 let needed = self.needed(head, Protocol::Rest, &call.model, call.version.as_deref());
                 if body_follows && !needed.is_empty() {
-                    return Start::Read(Peek::json(needed));
+                    return Start::Read(Peek::json(needed, self.peek_limit));
                 }
                 Start::Known(self.route_rest(head, path, call, &Parameters::default(), random))
             }
         }
+    }
+
+    /// Takes the next bytes of a body; true once [`Self::finish`] can decide.
+    pub fn read(&self, head: &impl Headers, peek: &mut Peek, bytes: &[u8]) -> bool {
+        peek.feed(bytes, &WantedBy { router: self, head })
     }
 
     /// The decision with what a body has told; `None` for a body that the host never showed.
@@ -131,18 +138,12 @@ impl Router {
     }
 
     /// The number of a parameter that rules or keys look at.
-    pub(crate) fn parameter_number(&self, name: &[u8]) -> Option<usize> {
+    fn parameter_number(&self, name: &[u8]) -> Option<usize> {
         self.parameter_names.iter().position(|known| known == name)
     }
 
     /// The parameters that can matter for this model, given the headers.
-    pub(crate) fn needed(
-        &self,
-        head: &impl Headers,
-        protocol: Protocol,
-        model: &[u8],
-        version: Option<&[u8]>,
-    ) -> ParameterSet {
+    fn needed(&self, head: &impl Headers, protocol: Protocol, model: &[u8], version: Option<&[u8]>) -> ParameterSet {
         let asking = Asking { head, protocol, version };
         self.entry(model).map(|entry| entry.needed(&asking)).unwrap_or_default()
     }
@@ -285,6 +286,18 @@ impl Router {
             Rewrite::Headers => false,
             Rewrite::Always => true,
         }
+    }
+}
+
+// === impl WantedBy ===
+
+impl<H: Headers> Wanted for WantedBy<'_, H> {
+    fn parameter(&self, name: &[u8]) -> Option<usize> {
+        self.router.parameter_number(name)
+    }
+
+    fn needed(&self, name: &[u8], version: Option<&[u8]>) -> ParameterSet {
+        self.router.needed(self.head, Protocol::Grpc, name, version)
     }
 }
 

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use crate::error::Error;
-use crate::message::{InferRequest, InferResponse, Parameter, Parameters, RequestedOutput};
+use crate::message::{InferRequest, InferResponse, RequestedOutput};
 use crate::model::TensorSpec;
+use crate::parameter::{Parameter, Parameters};
 use crate::protocol::proto::infer_parameter::ParameterChoice;
 use crate::protocol::proto::model_infer_request::InferInputTensor;
 use crate::protocol::proto::model_infer_response::InferOutputTensor;

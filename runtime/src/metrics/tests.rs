@@ -9,7 +9,7 @@ fn a_models_numbers_and_the_stock_of_models_are_in_the_text() {
     counters.ended(true, Duration::from_micros(1500));
     counters.ended(false, Duration::from_micros(500));
     metrics.in_flight().inc();
-    let text = String::from_utf8(metrics.text(&testing::everything()).unwrap()).unwrap();
+    let text = String::from_utf8(metrics.text(testing::everything().listings()).unwrap()).unwrap();
     for line in [
         "nv_inference_request_success{model=\"sum\",version=\"2\"} 1",
         "nv_inference_request_failure{model=\"sum\",version=\"2\"} 1",

@@ -57,7 +57,7 @@ pub(super) async fn ready(State(rest): State<Arc<Rest>>) -> Response {
 }
 
 pub(super) async fn metrics(State(rest): State<Arc<Rest>>) -> Response {
-    match rest.serving.metrics().text(rest.serving.catalogue()) {
+    match rest.serving.metrics().text(rest.serving.catalogue().listings()) {
         Ok(text) => {
             let mut response = Response::new(axum::body::Body::from(text));
             let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

@@ -22,7 +22,7 @@ async fn ask(serving: &Serving, model: &str, request: InferRequest) -> Result<In
 }
 
 fn metric(serving: &Serving, line: &str) -> bool {
-    let text = String::from_utf8(serving.metrics().text(serving.catalogue()).unwrap()).unwrap();
+    let text = String::from_utf8(serving.metrics().text(serving.catalogue().listings()).unwrap()).unwrap();
     text.lines().any(|written| written == line)
 }
 

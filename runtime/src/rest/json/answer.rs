@@ -13,7 +13,8 @@ use bytes::Bytes;
 use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
 
 use crate::error::Error;
-use crate::message::{InferResponse, Parameter};
+use crate::message::InferResponse;
+use crate::parameter::Parameter;
 use crate::protocol::raw;
 use crate::rest::json::parameters::BareParameters;
 use crate::rest::json::request::BinaryOutputs;

@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 
 use crate::error::Error;
-use crate::message::{Parameter, Parameters};
+use crate::parameter::{Parameter, Parameters};
 use crate::protocol;
 use crate::protocol::proto::InferTensorContents;
 use crate::rest::json::Dialect;

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::message::{Parameter, Parameters};
+use crate::parameter::{Parameter, Parameters};
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::error::Error;
-use crate::message::{InferRequest, Parameter, RequestedOutput};
+use crate::message::{InferRequest, RequestedOutput};
+use crate::parameter::Parameter;
 use crate::protocol::raw;
 use crate::rest::json::Dialect;
 use crate::rest::json::element::decode_base64;

@@ -9,8 +9,9 @@ use std::borrow::Cow;
 
 use super::Svc;
 use crate::error::Error;
-use crate::message::{InferRequest, Parameter, Parameters};
+use crate::message::InferRequest;
 use crate::model::{BatchModel, ModelMetadata};
+use crate::parameter::{Parameter, Parameters};
 use crate::tensor::{DataType, Tensor, TensorData};
 
 /// Quarter nanoseconds that one support vector costs beside its features, mostly for the exponential.

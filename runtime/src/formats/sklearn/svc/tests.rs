@@ -6,8 +6,9 @@ use half::{bf16, f16};
 use super::Svc;
 use crate::error::{Error, ErrorKind};
 use crate::formats::sklearn::tests::fixtures::data;
-use crate::message::{InferRequest, Parameter, RequestedOutput};
+use crate::message::{InferRequest, RequestedOutput};
 use crate::model::{BatchModel, TensorSpec};
+use crate::parameter::Parameter;
 use crate::tensor::{DataType, Tensor, TensorData};
 
 fn digits() -> Svc {

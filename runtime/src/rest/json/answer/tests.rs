@@ -1,5 +1,5 @@
 use super::*;
-use crate::message::Parameters;
+use crate::parameter::Parameters;
 use half::f16;
 use serde_json::{Value, json};
 

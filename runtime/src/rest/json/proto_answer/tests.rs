@@ -1,5 +1,5 @@
 use super::*;
-use crate::message::{Parameter, Parameters};
+use crate::parameter::{Parameter, Parameters};
 use half::bf16;
 use serde_json::{Value, json};
 

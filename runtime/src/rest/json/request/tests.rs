@@ -1,5 +1,5 @@
 use super::*;
-use crate::message::Parameters;
+use crate::parameter::Parameters;
 use crate::tensor::TensorData;
 use half::{bf16, f16};
 
