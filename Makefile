@@ -27,8 +27,9 @@ demo: wasm binary models ## start a gateway and two versions of a model, ask the
 up: wasm binary models ## start the same and stay until Ctrl-C
 	@exec $(MODELWAY) up tests/demo/mesh.yaml
 
-test: wasm binary ## all tests: Rust, the built filter in a test host and in a real Envoy
+test: wasm binary models ## all tests: Rust, the built filter in a test host and in a real Envoy, the demo
 	@$(STEP) "tests" cargo test --workspace
+	@$(STEP) "demo, on a free port" $(MODELWAY) up --port 0 tests/demo/mesh.yaml -- $(PYTHON) tests/demo/check.py .tools/demo/expected.json
 
 lint: setup deny ## rustfmt, clippy on both targets, cargo deny
 	@$(STEP) "rustfmt" cargo fmt --all --check

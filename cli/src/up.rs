@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// The Envoy to start [default: .tools/venv/bin/envoy, else the one on the PATH].
     #[arg(long, env = "MODELWAY_ENVOY", value_name = "FILE")]
     envoy: Option<PathBuf>,
+    /// The gateway's port instead of the mesh file's; 0 takes one that is free.
+    #[arg(long)]
+    port: Option<u16>,
     /// Show all that Envoy and the runtimes log.
     #[arg(long, short)]
     verbose: bool,
@@ -63,7 +66,10 @@ struct Running {
 
 /// Starts the mesh and stays until a signal, or until the command ends.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mesh = Mesh::read(&args.file)?;
+    let mut mesh = Mesh::read(&args.file)?;
+    if let Some(port) = args.port {
+        mesh.deployment.gateway.port = port;
+    }
     let programs = Programs::find(args)?;
     // One thread: the kernel ties the death signal of a child to the thread that started it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

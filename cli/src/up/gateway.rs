@@ -39,7 +39,7 @@ pub(crate) fn check_port(gateway: &mesh_file::Gateway) -> anyhow::Result<()> {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AddrInUse => bail!(
             "port {port} of {} is in use; stop what listens there (`ss -ltnp 'sport = :{port}'` names it), \
-             or set another `deployment.gateway.port` in the mesh file (0: any that is free)",
+             or choose another with --port or `deployment.gateway.port` in the mesh file (0: any that is free)",
             gateway.address,
             port = gateway.port,
         ),
