@@ -65,7 +65,7 @@ impl<'p> Call<'p> {
     /// Classifies by path and content type.
     pub fn of(path: &'p [u8], head: &impl Headers) -> Self {
         let path = before_query(path);
-        let Some(segments) = Segments::of(path) else { return Self::Other };
+        let Some(segments) = Segments::of(path) else { return Self::of_unusual(path) };
         let segments = segments.as_slice();
         if is_admin_anyhow(path, segments) {
             return Self::Admin;
@@ -73,8 +73,19 @@ impl<'p> Call<'p> {
         let is_canonical = segments.iter().all(Segment::is_canonical);
         match Self::of_segments(segments, head) {
             Self::Rest(_) | Self::Grpc if !is_canonical => Self::Ambiguous,
-            Self::Other if !is_canonical && leads_to_a_model(segments) => Self::Ambiguous,
+            Self::Other if !is_canonical && leads_to_a_model(path) => Self::Ambiguous,
             call => call,
+        }
+    }
+
+    /// A path with more segments than any call of ours, which dot segments may bring down to one.
+    fn of_unusual(path: &[u8]) -> Self {
+        if has_admin_reading(path) {
+            Self::Admin
+        } else if leads_to_a_model(path) {
+            Self::Ambiguous
+        } else {
+            Self::Other
         }
     }
 
@@ -166,17 +177,19 @@ impl Segment<'_> {
     }
 }
 
-/// Whether any reading of the path is an administrative call: with the percent-escapes decoded once
-/// or twice, dot segments resolved, slashes merged, path parameters (`;a=b`) dropped, and without
-/// regard to case.
+/// Whether the path is an administrative call, as it stands or in any reading.
 fn is_admin_anyhow(path: &[u8], segments: &[Segment<'_>]) -> bool {
     if is_admin(segments) {
         return true;
     }
     let is_plain = !path.iter().any(|byte| matches!(byte, b'%' | b';')) && segments.iter().all(Segment::is_canonical);
-    if is_plain {
-        return false;
-    }
+    !is_plain && has_admin_reading(path)
+}
+
+/// Whether any reading of the path is an administrative call: with the percent-escapes decoded once
+/// or twice, dot segments resolved, slashes merged, path parameters (`;a=b`) dropped, and without
+/// regard to case.
+fn has_admin_reading(path: &[u8]) -> bool {
     let once = percent_decoded(path).into_owned();
     let twice = percent_decoded(&once).into_owned();
     let readings = [&once, &twice].map(|path| [Empty::Merged, Empty::Kept].map(|empty| resolved(path, empty)));
@@ -210,9 +223,8 @@ fn is_model_trace<S: AsRef<[u8]>>(area: &[u8], rest: &[S]) -> bool {
 }
 
 /// Whether the path, once normalised, is a model's: it must not slip past the decision as "other".
-fn leads_to_a_model(segments: &[Segment<'_>]) -> bool {
-    let joined = segments.iter().map(|segment| &*segment.decoded).collect::<Vec<_>>().join(&b'/');
-    matches!(resolved(&joined, Empty::Merged).as_slice(), [v2, models, _, ..] if *v2 == b"v2" && *models == b"models")
+fn leads_to_a_model(path: &[u8]) -> bool {
+    matches!(resolved(&percent_decoded(path), Empty::Merged).as_slice(), [v2, models, _, ..] if *v2 == b"v2" && *models == b"models")
 }
 
 /// What an empty segment is to a `..` behind it.

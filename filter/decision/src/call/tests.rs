@@ -111,6 +111,17 @@ fn administrative_calls_are_found_in_every_spelling() {
 }
 
 #[test]
+fn many_segments_do_not_hide_a_call() {
+    let detour = "/x/..".repeat(50);
+    assert_eq!(rest(&format!("{detour}/v2/repository/index")), Call::Admin);
+    assert_eq!(rest(&format!("/v2{detour}/repository/index")), Call::Admin);
+    assert_eq!(rest(&format!("/v2/repository{}", "/x".repeat(50))), Call::Admin);
+    assert_eq!(rest(&format!("{detour}/mmesh.ModelMesh/registerModel")), Call::Admin);
+    assert_eq!(rest(&format!("{detour}/v2/models/x/infer")), Call::Ambiguous);
+    assert_eq!(rest(&"/x".repeat(50)), Call::Other);
+}
+
+#[test]
 fn a_model_path_that_has_a_second_reading_is_ambiguous() {
     for path in [
         "/v2//models/x/infer",
