@@ -18,8 +18,9 @@ const MILLISECOND: u64 = 1_000_000;
 /// How long a request is held while the state is not confirmed.
 const PATIENCE: u64 = 100 * MILLISECOND;
 
-/// A body that comes within this time of letting its request go was waiting for it.
-const WAS_WAITING: u64 = 10 * MILLISECOND;
+/// A body that comes within this time of letting its request go was waiting for it: Envoy shows it
+/// in the same turn of its loop. Longer, and a slow client would more often look like it.
+const WAS_WAITING: u64 = 2 * MILLISECOND;
 
 /// How often a request is held to check a missing body tier.
 const PROBE_INTERVAL: u64 = 10_000 * MILLISECOND;

@@ -73,7 +73,7 @@ impl<'p> Call<'p> {
         let is_canonical = segments.iter().all(Segment::is_canonical);
         match Self::of_segments(segments, head) {
             Self::Rest(_) | Self::Grpc if !is_canonical => Self::Ambiguous,
-            Self::Other if !is_canonical && leads_to_a_model(path) => Self::Ambiguous,
+            Self::Other if !is_plain(path, segments) && leads_to_a_model(path) => Self::Ambiguous,
             call => call,
         }
     }
@@ -179,21 +179,16 @@ impl Segment<'_> {
 
 /// Whether the path is an administrative call, as it stands or in any reading.
 fn is_admin_anyhow(path: &[u8], segments: &[Segment<'_>]) -> bool {
-    if is_admin(segments) {
-        return true;
-    }
-    let is_plain = !path.iter().any(|byte| matches!(byte, b'%' | b';')) && segments.iter().all(Segment::is_canonical);
-    !is_plain && has_admin_reading(path)
+    is_admin(segments) || (!is_plain(path, segments) && has_admin_reading(path))
 }
 
-/// Whether any reading of the path is an administrative call: with the percent-escapes decoded once
-/// or twice, dot segments resolved, slashes merged, path parameters (`;a=b`) dropped, and without
-/// regard to case.
+/// Whether there is but one way to read the path.
+fn is_plain(path: &[u8], segments: &[Segment<'_>]) -> bool {
+    !path.iter().any(|byte| matches!(byte, b'%' | b';')) && segments.iter().all(Segment::is_canonical)
+}
+
 fn has_admin_reading(path: &[u8]) -> bool {
-    let once = percent_decoded(path).into_owned();
-    let twice = percent_decoded(&once).into_owned();
-    let readings = [&once, &twice].map(|path| [Empty::Merged, Empty::Kept].map(|empty| resolved(path, empty)));
-    readings.iter().flatten().any(|segments| is_admin(segments))
+    readings(path).iter().any(|segments| is_admin(segments))
 }
 
 fn is_admin<S: AsRef<[u8]>>(segments: &[S]) -> bool {
@@ -222,9 +217,12 @@ fn is_model_trace<S: AsRef<[u8]>>(area: &[u8], rest: &[S]) -> bool {
         }
 }
 
-/// Whether the path, once normalised, is a model's: it must not slip past the decision as "other".
+/// Whether the path is a model's in any reading: it must not slip past the decision as "other".
 fn leads_to_a_model(path: &[u8]) -> bool {
-    matches!(resolved(&percent_decoded(path), Empty::Merged).as_slice(), [v2, models, _, ..] if *v2 == b"v2" && *models == b"models")
+    readings(path).iter().any(|segments| {
+        matches!(segments.as_slice(), [v2, models, _, ..]
+            if v2.eq_ignore_ascii_case(b"v2") && models.eq_ignore_ascii_case(b"models"))
+    })
 }
 
 /// What an empty segment is to a `..` behind it.
@@ -236,10 +234,29 @@ enum Empty {
     Kept,
 }
 
+/// Every way in which some server may read a path: percent-escapes decoded once or twice, before the
+/// path is split or behind it; path parameters (`;a=b`) dropped; slashes merged or not; dot segments
+/// resolved.
+fn readings(path: &[u8]) -> Vec<Vec<Vec<u8>>> {
+    let decoded = |text: &[u8]| percent_decoded(text).into_owned();
+    let once = decoded(path);
+    let twice = decoded(&once);
+    let split_behind = |path: &[u8]| split(path).map(<[u8]>::to_vec).collect::<Vec<_>>();
+    let split_before: Vec<Vec<u8>> = split(path).map(decoded).collect();
+    let split_before_twice = split_before.iter().map(|segment| decoded(segment)).collect();
+    let ways = [split_behind(&once), split_behind(&twice), split_before, split_before_twice];
+    let with_empty = |empty| ways.iter().map(move |segments| resolved(segments, empty));
+    with_empty(Empty::Merged).chain(with_empty(Empty::Kept)).collect()
+}
+
+fn split(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|&byte| byte == b'/' || byte == b'\\')
+}
+
 /// The segments that are left, without empty ones, once `.` and `..` are resolved.
-fn resolved(path: &[u8], empty: Empty) -> Vec<&[u8]> {
+fn resolved(segments: &[Vec<u8>], empty: Empty) -> Vec<Vec<u8>> {
     let mut found: Vec<&[u8]> = Vec::new();
-    for segment in path.split(|&byte| byte == b'/' || byte == b'\\') {
+    for segment in segments {
         let without_parameters = segment.split(|&byte| byte == b';').next();
         match without_parameters.unwrap_or(segment) {
             b"." => {}
@@ -250,8 +267,7 @@ fn resolved(path: &[u8], empty: Empty) -> Vec<&[u8]> {
             name => found.push(name),
         }
     }
-    found.retain(|segment| !segment.is_empty());
-    found
+    found.into_iter().filter(|segment| !segment.is_empty()).map(<[u8]>::to_vec).collect()
 }
 
 fn starts_with_ignoring_case(text: &[u8], start: &[u8]) -> bool {

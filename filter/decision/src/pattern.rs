@@ -104,16 +104,23 @@ fn compile(node: &Node, program: &mut Vec<Step>) -> Result<(), String> {
                 compile(node, program)?;
             }
         }
-        Node::Either(left, right) => {
-            let fork = program.len();
-            program.push(Step::Accept);
-            compile(left, program)?;
-            let jump = program.len();
-            program.push(Step::Accept);
-            set(program, fork, Step::Fork(fork + 1, jump + 1));
-            compile(right, program)?;
+        Node::Either(nodes) => {
+            let mut jumps = Vec::new();
+            let Some((last, others)) = nodes.split_last() else { return Ok(()) };
+            for node in others {
+                let fork = program.len();
+                program.push(Step::Accept);
+                compile(node, program)?;
+                jumps.push(program.len());
+                program.push(Step::Accept);
+                let other = program.len();
+                set(program, fork, Step::Fork(fork + 1, other));
+            }
+            compile(last, program)?;
             let end = program.len();
-            set(program, jump, Step::Jump(end));
+            for jump in jumps {
+                set(program, jump, Step::Jump(end));
+            }
         }
         Node::Repeat { node, least, most } => {
             for _ in 0..*least {

@@ -33,8 +33,9 @@ pub fn message_start(read: &[u8], reader: &GrpcReader, model: &[u8], version: Op
     }
     fields.extend_from_slice(read.get(kept_from..)?);
 
-    let old_length = reader.message_length()?;
-    let length = (old_length + fields.len()).checked_sub(read.len().checked_sub(FRAME_PREFIX)?)?;
+    // In 64 bits: a frame may claim a length that, with a longer name, no longer fits into 32.
+    let replaced = read.len().checked_sub(FRAME_PREFIX)? as u64;
+    let length = (u64::from(reader.message_length()?) + fields.len() as u64).checked_sub(replaced)?;
     let mut start = vec![*read.first()?];
     start.extend_from_slice(&u32::try_from(length).ok()?.to_be_bytes());
     start.append(&mut fields);

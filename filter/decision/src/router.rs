@@ -213,9 +213,9 @@ impl Router {
     /// A message without a name, as far as it was read.
     fn route_unnamed(&self, peek: &Peek) -> Route<'_> {
         if peek.is_at_limit() {
-            return match self.on_peek_limit {
-                OnPeekLimit::Default => Route::Pass,
-                OnPeekLimit::Reject => Route::Reply(Reply::invalid(format!(
+            return match (self.on_peek_limit, self.unknown_models) {
+                (OnPeekLimit::Default, UnknownModels::Pass) => Route::Pass,
+                _ => Route::Reply(Reply::invalid(format!(
                     "the model's name does not stand in the first {} bytes of the message; write it first or raise peekLimit",
                     self.peek_limit
                 ))),

@@ -87,6 +87,7 @@ fn other_spellings_are_refused(gateway: &mut dyn Gateway) -> Result<()> {
         "/inference.GRPCInferenceService/%52epositoryModelLoad",
         "/v2/;a=b/../repository/index",
         "/v2/repository;a=b/index",
+        "/v2/a%2Fb/../repository/index",
         "/v2/x/../x/../x/../x/../x/../x/../x/../x/../repository/index",
     ] {
         let exchange = send(gateway, Request::post(path, "{}"))?;

@@ -96,6 +96,9 @@ fn administrative_calls_are_found_in_every_spelling() {
         "/v2/repository/index?x=1",
         "/v2;x=1/repository;a=b/index",
         "/v2/;a=b/../repository/index",
+        "/v2/a%2Fb/../repository/index",
+        "/v2/a%2Fb/%2e%2e/repository/index",
+        "/v2/a%5Cb/../repository/index",
         "/x/y//../../../v2/repository/index",
         "/mmesh.ModelMesh/registerModel",
         "/mmesh.ModelRuntime/loadModel",
@@ -136,6 +139,10 @@ fn a_model_path_that_has_a_second_reading_is_ambiguous() {
         "/v2/models/a/versions/1%0a2/infer",
         "/v2/models/a%7f",
         "/../v2/models/x/infer",
+        "/v2/x%2Fy/../models/iris/infer",
+        "/v2/a//../../models/iris/infer",
+        "/V2/./models/iris/infer",
+        "/v2/x/%252e%252e/models/iris/infer",
     ] {
         assert_eq!(rest(path), Call::Ambiguous, "{path}");
     }

@@ -13,7 +13,7 @@ pub(super) enum Node {
     Empty,
     Byte(ByteSet),
     Sequence(Vec<Node>),
-    Either(Box<Node>, Box<Node>),
+    Either(Vec<Node>),
     /// `most` is without end where it is `None`.
     Repeat {
         node: Box<Node>,
@@ -48,9 +48,12 @@ impl Parser<'_> {
             return Err(format!("expected at most {DEEPEST} groups within each other"));
         }
         let first = self.sequence()?;
-        let node = if self.take('|') { Node::Either(Box::new(first), Box::new(self.alternatives()?)) } else { first };
+        let mut all = vec![first];
+        while self.take('|') {
+            all.push(self.sequence()?);
+        }
         self.depth -= 1;
-        Ok(node)
+        Ok(Node::Either(all))
     }
 
     fn sequence(&mut self) -> Result<Node, String> {

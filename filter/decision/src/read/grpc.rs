@@ -22,6 +22,10 @@ pub(crate) const FRAME_PREFIX: usize = 5;
 /// Longest name or version.
 const LONGEST_NAME: usize = 1024;
 
+/// How often name and version may come together. Serialisers write each once; what routing needs is
+/// asked anew behind each.
+const MOST_NAMES: usize = 8;
+
 /// Longest `parameters` entry that is looked into.
 const LONGEST_ENTRY: usize = LONGEST_VALUE + 256;
 
@@ -140,8 +144,9 @@ impl GrpcReader {
     }
 
     /// The message's length as the frame says it; `None` before the frame's prefix was read.
-    pub fn message_length(&self) -> Option<usize> {
-        self.message_end.checked_sub(FRAME_PREFIX)
+    pub fn message_length(&self) -> Option<u32> {
+        let [_, length @ ..] = self.frame;
+        (self.offset >= FRAME_PREFIX).then(|| u32::from_be_bytes(length))
     }
 
     fn at_message_end(&self) -> bool {
@@ -272,6 +277,9 @@ impl GrpcReader {
             VERSION => self.version = Some(std::mem::take(&mut self.captured)),
             PARAMETERS => return self.keep_parameter(wanted),
             _ => return,
+        }
+        if self.names_at.len() == MOST_NAMES {
+            return self.fail("the model's name or version is repeated too often");
         }
         self.names_at.push(self.field_start..end);
         self.needed = None;

@@ -372,6 +372,16 @@ fn the_last_of_a_repeated_name_counts_and_all_are_renamed() {
 }
 
 #[test]
+fn a_frame_that_claims_all_of_32_bits_is_not_renamed_to_a_short_one() {
+    let body = [&b"\0\xff\xff\xff\xff"[..], b"\x0a\x01a\x1a\x01x"].concat();
+    let (progress, reader) = read_grpc(&body, &[], ParameterSet::default());
+    assert_eq!((progress, reader.message_length()), (Progress::Done, Some(u32::MAX)));
+    assert_eq!(rewrite::message_start(&body[..reader.offset()], &reader, b"longer", None), None);
+    let shorter = rewrite::message_start(&body[..reader.offset()], &reader, b"", None).unwrap();
+    assert_eq!(shorter, b"\0\xff\xff\xff\xfe\x0a\0");
+}
+
+#[test]
 fn a_message_that_cannot_be_read_says_why() {
     for (body, fault) in [
         (&b"\x01\0\0\0\x03\x0a\x01a"[..], "compressed"),
@@ -381,6 +391,7 @@ fn a_message_that_cannot_be_read_says_why() {
         (b"\0\0\0\0\x02\x0b\x0c", "not length-delimited"),
         (b"\0\0\0\0\x02\x2b\x2c", "wire type"),
         (b"\0\0\0\0\x02\x00\x00", "number 0"),
+        (b"\0\0\0\0\x12\x0a\0\x0a\0\x0a\0\x0a\0\x0a\0\x0a\0\x0a\0\x0a\0\x0a\0", "too often"),
         (b"\0\0\0\0\x0c\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "64 bits"),
     ] {
         match read_grpc(body, &[], endless()).0 {
