@@ -65,27 +65,22 @@ impl<'p> Call<'p> {
     /// Classifies by path and content type.
     pub fn of(path: &'p [u8], head: &impl Headers) -> Self {
         let path = before_query(path);
-        let Some(segments) = Segments::of(path) else { return Self::of_unusual(path) };
+        // With more segments than any call of ours has, only dot segments can bring it down to one.
+        let segments = Segments::of(path);
+        let is_short = segments.is_some();
+        let segments = segments.unwrap_or_default();
         let segments = segments.as_slice();
-        if is_admin_anyhow(path, segments) {
+        let is_canonical = segments.iter().all(Segment::is_canonical);
+        let is_plain = is_short && is_canonical && !path.iter().any(|byte| matches!(byte, b'%' | b';'));
+        let readings = if is_plain { Vec::new() } else { readings(path) };
+        if is_admin(segments) || readings.iter().any(|segments| is_admin(segments)) {
             return Self::Admin;
         }
-        let is_canonical = segments.iter().all(Segment::is_canonical);
         match Self::of_segments(segments, head) {
             Self::Rest(_) | Self::Grpc if !is_canonical => Self::Ambiguous,
-            Self::Other if !is_plain(path, segments) && leads_to_a_model(path) => Self::Ambiguous,
+            // A model's path in any reading must not slip past the decision.
+            Self::Other if readings.iter().any(|segments| is_model(segments)) => Self::Ambiguous,
             call => call,
-        }
-    }
-
-    /// A path with more segments than any call of ours, which dot segments may bring down to one.
-    fn of_unusual(path: &[u8]) -> Self {
-        if has_admin_reading(path) {
-            Self::Admin
-        } else if leads_to_a_model(path) {
-            Self::Ambiguous
-        } else {
-            Self::Other
         }
     }
 
@@ -177,20 +172,6 @@ impl Segment<'_> {
     }
 }
 
-/// Whether the path is an administrative call, as it stands or in any reading.
-fn is_admin_anyhow(path: &[u8], segments: &[Segment<'_>]) -> bool {
-    is_admin(segments) || (!is_plain(path, segments) && has_admin_reading(path))
-}
-
-/// Whether there is but one way to read the path.
-fn is_plain(path: &[u8], segments: &[Segment<'_>]) -> bool {
-    !path.iter().any(|byte| matches!(byte, b'%' | b';')) && segments.iter().all(Segment::is_canonical)
-}
-
-fn has_admin_reading(path: &[u8]) -> bool {
-    readings(path).iter().any(|segments| is_admin(segments))
-}
-
 fn is_admin<S: AsRef<[u8]>>(segments: &[S]) -> bool {
     match segments {
         [service, ..] if starts_with_ignoring_case(service.as_ref(), b"mmesh.") => true,
@@ -217,12 +198,9 @@ fn is_model_trace<S: AsRef<[u8]>>(area: &[u8], rest: &[S]) -> bool {
         }
 }
 
-/// Whether the path is a model's in any reading: it must not slip past the decision as "other".
-fn leads_to_a_model(path: &[u8]) -> bool {
-    readings(path).iter().any(|segments| {
-        matches!(segments.as_slice(), [v2, models, _, ..]
-            if v2.eq_ignore_ascii_case(b"v2") && models.eq_ignore_ascii_case(b"models"))
-    })
+fn is_model(segments: &[Vec<u8>]) -> bool {
+    matches!(segments, [v2, models, _, ..]
+        if v2.eq_ignore_ascii_case(b"v2") && models.eq_ignore_ascii_case(b"models"))
 }
 
 /// What an empty segment is to a `..` behind it.

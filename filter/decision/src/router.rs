@@ -126,7 +126,7 @@ impl Router {
         match (Call::of(path, head), peek) {
             (Call::Rest(call), None) => self.route_rest(head, path, call, &Parameters::default(), random),
             (Call::Rest(call), Some(peek)) => {
-                let needed = self.needed(head, Protocol::Rest, &call.model, call.version.as_deref());
+                let needed = || self.needed(head, Protocol::Rest, &call.model, call.version.as_deref());
                 match self.too_late(peek, needed) {
                     Some(reply) => Route::Reply(reply),
                     None => self.route_rest(head, path, call, peek.parameters(), random),
@@ -197,7 +197,7 @@ impl Router {
         if !can_be_header_value(name) || !version.is_none_or(can_be_header_value) {
             return Route::Reply(Reply::invalid("the model's name or version has control characters"));
         }
-        if let Some(reply) = self.too_late(peek, self.needed(head, Protocol::Grpc, name, version)) {
+        if let Some(reply) = self.too_late(peek, || self.needed(head, Protocol::Grpc, name, version)) {
             return Route::Reply(reply);
         }
         let asked = Asked { model: name.into(), version: version.map(Cow::Borrowed) };
@@ -228,10 +228,10 @@ impl Router {
     }
 
     /// The refusal of a body whose first bytes do not hold what routing needs, where that is configured.
-    fn too_late(&self, peek: &Peek, needed: ParameterSet) -> Option<Reply> {
+    fn too_late(&self, peek: &Peek, needed: impl FnOnce() -> ParameterSet) -> Option<Reply> {
         let is_refused = self.on_peek_limit == OnPeekLimit::Reject
             && peek.is_at_limit()
-            && !peek.parameters().found().contains(needed);
+            && !peek.parameters().found().contains(needed());
         is_refused.then(|| {
             let names: Vec<String> = self.parameter_names.iter().map(|name| shown(name)).collect();
             Reply::invalid(format!(
