@@ -1,5 +1,7 @@
 //! Header names of the contract, and how a decision reads the headers of a request.
 
+use std::borrow::Cow;
+
 /// Every header of ours begins with this; copies that a client sends are removed by it.
 pub const PREFIX: &[u8] = b"x-modelway-";
 
@@ -19,10 +21,27 @@ pub const POOL: &str = "x-modelway-pool";
 /// Those that only the filter may set on an answer: an upstream's own copies are removed.
 pub const ONLY_OURS_IN_ANSWERS: [&str; 6] = [MODEL, VARIANT, TARGET, VERSION, AFFINITY, POOL];
 
-/// The headers of a request. Names are lower-case, as every HTTP/2 proxy makes them.
+/// What is known of a request before its body: its headers, and what the gateway knows of its
+/// sender. Header names are lower-case, as every HTTP/2 proxy makes them.
 pub trait Headers {
     /// Every header in order, pseudo-headers such as `:path` among them.
     fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])>;
+
+    /// The sender's address as text, without its port.
+    fn source_address(&self) -> Option<Cow<'_, [u8]>> {
+        None
+    }
+
+    /// A claim of the sender's token that an earlier filter has verified, as text.
+    fn claim(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
+        let _ = name;
+        None
+    }
+
+    /// Nanoseconds since 1970. Asked only where the decision depends on it.
+    fn now(&self) -> u64 {
+        0
+    }
 
     /// The first value of this name.
     fn first(&self, name: &[u8]) -> Option<&[u8]> {

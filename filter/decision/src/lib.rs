@@ -20,14 +20,15 @@ pub mod read;
 pub mod rewrite;
 
 mod matcher;
+mod message;
 mod nearest;
-mod parameter;
+mod number;
 mod pattern;
 mod peek;
 mod reply;
 mod router;
 
-pub use parameter::{ParameterSet, Parameters};
+pub use message::{Encoding, Input, Message, Needs};
 pub use peek::Peek;
 pub use reply::Reply;
 pub use router::{Decision, Route, Router, Start};

@@ -9,7 +9,7 @@ pub(crate) use self::value::ValueMatch;
 use crate::call::percent_decoded;
 use crate::config::Protocol;
 use crate::header::Headers;
-use crate::parameter::{ParameterSet, Parameters};
+use crate::message::{Message, Needs};
 
 /// The conditions of a rule; all must hold.
 #[derive(Debug, Default)]
@@ -57,17 +57,17 @@ pub(crate) enum Verdict {
     Yes,
     No,
     /// These parameters tell.
-    Depends(ParameterSet),
+    Depends(Needs),
 }
 
 // === impl Matcher ===
 
 impl Matcher {
-    /// Without `parameters` the body is not read yet; with them, what is not there is absent.
-    pub(crate) fn verdict(&self, facts: &Facts<'_, impl Headers>, parameters: Option<&Parameters>) -> Verdict {
+    /// Without a message the body is not read yet; with one, what is not there is absent.
+    pub(crate) fn verdict(&self, facts: &Facts<'_, impl Headers>, message: Option<&Message>) -> Verdict {
         let mut verdict = Verdict::Yes;
         for condition in &self.conditions {
-            match (condition.verdict(facts, parameters), &mut verdict) {
+            match (condition.verdict(facts, message), &mut verdict) {
                 (Verdict::No, _) => return Verdict::No,
                 (Verdict::Yes, _) => {}
                 (Verdict::Depends(more), Verdict::Depends(set)) => set.insert_all(more),
@@ -81,7 +81,7 @@ impl Matcher {
 // === impl Condition ===
 
 impl Condition {
-    fn verdict(&self, facts: &Facts<'_, impl Headers>, parameters: Option<&Parameters>) -> Verdict {
+    fn verdict(&self, facts: &Facts<'_, impl Headers>, message: Option<&Message>) -> Verdict {
         let head = facts.head;
         let holds = match self {
             Self::Protocols(protocols) => protocols.contains(&facts.protocol),
@@ -101,12 +101,12 @@ impl Condition {
             }
             Self::Cookie(name, expected) => head.cookie(name).is_some_and(|value| expected.matches(value)),
             Self::Query(name, expected) => has_query(head, name, expected),
-            Self::Parameter(number, expected) => match parameters {
-                Some(parameters) => parameters.get(*number).is_some_and(|value| expected.matches(value)),
-                None => return Verdict::Depends(ParameterSet::of(*number)),
+            Self::Parameter(number, expected) => match message {
+                Some(message) => message.parameter(*number).is_some_and(|value| expected.matches(value)),
+                None => return Verdict::Depends(Needs::parameter(*number)),
             },
             Self::Not(matcher) => {
-                return match matcher.verdict(facts, parameters) {
+                return match matcher.verdict(facts, message) {
                     Verdict::Yes => Verdict::No,
                     Verdict::No => Verdict::Yes,
                     depends @ Verdict::Depends(_) => depends,

@@ -1,6 +1,6 @@
 //! A body that is being read while its headers are held.
 
-use crate::parameter::{ParameterSet, Parameters};
+use crate::message::{Message, Needs};
 use crate::read::{GrpcReader, JsonReader, Progress, Wanted};
 
 /// What the first bytes of a body have told so far.
@@ -23,7 +23,7 @@ pub(crate) enum Reader {
 
 impl Peek {
     /// Reads no more than `limit` bytes of a JSON body.
-    pub(crate) fn json(needed: ParameterSet, limit: usize) -> Self {
+    pub(crate) fn json(needed: Needs, limit: usize) -> Self {
         Self::new(Reader::Json(JsonReader::new(needed)), limit)
     }
 
@@ -80,10 +80,10 @@ impl Peek {
     }
 
     /// The parameters found.
-    pub(crate) fn parameters(&self) -> &Parameters {
+    pub(crate) fn message(&self) -> &Message {
         match &self.reader {
-            Reader::Json(reader) => reader.parameters(),
-            Reader::Grpc(reader) => reader.parameters(),
+            Reader::Json(reader) => reader.message(),
+            Reader::Grpc(reader) => reader.message(),
         }
     }
 }

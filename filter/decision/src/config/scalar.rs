@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-use crate::parameter::double_text;
+use crate::number::double_text;
 
 /// A text that may be written as a number or a boolean: `version: 2` is the version `2`, and so is
 /// the `2.0` that a protobuf Struct makes of it.

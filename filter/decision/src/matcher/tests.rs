@@ -97,15 +97,15 @@ fn a_parameter_that_is_not_read_yet_leaves_the_verdict_open_only_where_it_matter
             Condition::Not(Matcher { conditions: vec![Condition::Parameter(3, ValueMatch::Exact(b"y".to_vec()))] }),
         ],
     };
-    let verdict = |value: &str, parameters: Option<&Parameters>| {
+    let verdict = |value: &str, message: Option<&Message>| {
         let head = [("x", value)];
         let facts = Facts { head: &head, protocol: Protocol::Rest, version: None, labels: &[] };
-        open.verdict(&facts, parameters)
+        open.verdict(&facts, message)
     };
     assert_eq!(verdict("2", None), Verdict::No);
-    assert_eq!(verdict("1", None), Verdict::Depends(ParameterSet::of(3)));
-    assert_eq!(verdict("1", Some(&Parameters::default())), Verdict::Yes);
-    let mut found = Parameters::default();
-    found.set(3, b"y".to_vec());
+    assert_eq!(verdict("1", None), Verdict::Depends(Needs::parameter(3)));
+    assert_eq!(verdict("1", Some(&Message::default())), Verdict::Yes);
+    let mut found = Message::default();
+    found.set_parameter(3, b"y".to_vec());
     assert_eq!(verdict("1", Some(&found)), Verdict::No);
 }

@@ -14,7 +14,8 @@
 use std::ops::Range;
 
 use super::Progress;
-use crate::parameter::{LONGEST_VALUE, ParameterSet, Parameters, double_text};
+use crate::message::{LONGEST_VALUE, Message, Needs};
+use crate::number::double_text;
 
 /// The frame's prefix: a compression flag and four bytes of length.
 pub(crate) const FRAME_PREFIX: usize = 5;
@@ -51,9 +52,9 @@ pub struct GrpcReader {
     name: Option<Vec<u8>>,
     version: Option<Vec<u8>>,
     names_at: Vec<Range<usize>>,
-    parameters: Parameters,
+    message: Message,
     /// What routing needs, known once the name is; asked again when the name changes.
-    needed: Option<ParameterSet>,
+    needed: Option<Needs>,
     outcome: Option<Progress>,
 }
 
@@ -88,7 +89,7 @@ pub trait Wanted {
     fn parameter(&self, name: &[u8]) -> Option<usize>;
 
     /// The parameters that routing needs for this model.
-    fn needed(&self, name: &[u8], version: Option<&[u8]>) -> ParameterSet;
+    fn needed(&self, name: &[u8], version: Option<&[u8]>) -> Needs;
 }
 
 // === impl GrpcReader ===
@@ -129,8 +130,8 @@ impl GrpcReader {
     }
 
     /// The parameters found.
-    pub fn parameters(&self) -> &Parameters {
-        &self.parameters
+    pub fn message(&self) -> &Message {
+        &self.message
     }
 
     /// Body bytes read: a rewrite replaces no more than these.
@@ -289,7 +290,7 @@ impl GrpcReader {
         let Some((name, value)) = map_entry(&self.captured) else { return };
         let Some(number) = wanted.parameter(name) else { return };
         if let Some(text) = parameter_text(value) {
-            self.parameters.set(number, text);
+            self.message.set_parameter(number, text);
         }
     }
 
@@ -297,7 +298,7 @@ impl GrpcReader {
         let Some(name) = &self.name else { return false };
         let version = self.version.as_deref().filter(|version| !version.is_empty());
         let needed = *self.needed.get_or_insert_with(|| wanted.needed(name, version));
-        self.parameters.found().contains(needed)
+        self.message.found().contains(needed)
     }
 
     fn fail(&mut self, fault: &'static str) {

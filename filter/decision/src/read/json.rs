@@ -6,7 +6,8 @@
 //! twice the later value counts, as in most JSON libraries, as far as the reader reads.
 
 use super::Progress;
-use crate::parameter::{LONGEST_VALUE, ParameterSet, Parameters, number_text};
+use crate::message::{LONGEST_VALUE, Message, Needs};
+use crate::number::number_text;
 
 /// Deeper documents are not read further: their tensors would have 100 dimensions.
 const DEEPEST: u32 = 128;
@@ -41,8 +42,8 @@ pub struct JsonReader {
     /// The bytes of a key or value that matters; `None` while they do not.
     captured: Option<Vec<u8>>,
     escape: Escape,
-    needed: ParameterSet,
-    parameters: Parameters,
+    needed: Needs,
+    message: Message,
     outcome: Option<Progress>,
 }
 
@@ -83,7 +84,7 @@ struct Escape {
 
 impl JsonReader {
     /// Reads until every one of `needed` is found.
-    pub fn new(needed: ParameterSet) -> Self {
+    pub fn new(needed: Needs) -> Self {
         Self {
             state: State::Between,
             depth: 0,
@@ -94,7 +95,7 @@ impl JsonReader {
             captured: None,
             escape: Escape::default(),
             needed,
-            parameters: Parameters::default(),
+            message: Message::default(),
             outcome: None,
         }
     }
@@ -116,8 +117,8 @@ impl JsonReader {
     }
 
     /// The parameters found.
-    pub fn parameters(&self) -> &Parameters {
-        &self.parameters
+    pub fn message(&self) -> &Message {
+        &self.message
     }
 
     /// The rest from the first byte that can change the state.
@@ -288,8 +289,8 @@ impl JsonReader {
         if text.len() > LONGEST_VALUE {
             return;
         }
-        self.parameters.set(number, text);
-        if self.parameters.found().contains(self.needed) {
+        self.message.set_parameter(number, text);
+        if self.message.found().contains(self.needed) {
             self.outcome = Some(Progress::Done);
         }
     }

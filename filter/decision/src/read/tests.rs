@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use proptest::prelude::*;
-use prost::Message;
+use prost::Message as _;
 
 use super::*;
-use crate::parameter::{ParameterSet, Parameters, double_text};
+use crate::message::{Message, Needs};
+use crate::number::double_text;
 use crate::rewrite;
 
 const NAMES: [&str; 3] = ["user_id", "region", "é\"\n"];
@@ -15,27 +16,27 @@ fn number_of(name: &[u8]) -> Option<usize> {
     NAMES.iter().position(|known| known.as_bytes() == name)
 }
 
-fn all() -> ParameterSet {
-    let mut set = ParameterSet::default();
+fn all() -> Needs {
+    let mut set = Needs::default();
     (0..NAMES.len()).for_each(|number| set.insert(number));
     set
 }
 
 /// Never satisfied, so that the reader reads to the end.
-fn endless() -> ParameterSet {
-    let mut set = ParameterSet::default();
-    set.insert(63);
+fn endless() -> Needs {
+    let mut set = Needs::default();
+    set.insert(59);
     set
 }
 
-struct Needs(ParameterSet);
+struct AllWanted(Needs);
 
-impl Wanted for Needs {
+impl Wanted for AllWanted {
     fn parameter(&self, name: &[u8]) -> Option<usize> {
         number_of(name)
     }
 
-    fn needed(&self, _: &[u8], _: Option<&[u8]>) -> ParameterSet {
+    fn needed(&self, _: &[u8], _: Option<&[u8]>) -> Needs {
         self.0
     }
 }
@@ -48,25 +49,25 @@ fn pieces<'a>(body: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
     cuts.windows(2).map(|pair| &body[pair[0]..pair[1]]).collect()
 }
 
-fn read_json(body: &[u8], cuts: &[usize], needed: ParameterSet) -> (Progress, Parameters) {
+fn read_json(body: &[u8], cuts: &[usize], needed: Needs) -> (Progress, Message) {
     let mut reader = JsonReader::new(needed);
     let mut progress = Progress::More;
     for piece in pieces(body, cuts) {
         progress = reader.feed(piece, number_of);
     }
-    (progress, reader.parameters().clone())
+    (progress, reader.message().clone())
 }
 
 /// Every message is longer than the limit, so that the reader stops as early as it can.
-fn read_grpc(body: &[u8], cuts: &[usize], needed: ParameterSet) -> (Progress, GrpcReader) {
+fn read_grpc(body: &[u8], cuts: &[usize], needed: Needs) -> (Progress, GrpcReader) {
     read_grpc_up_to(0, body, cuts, needed)
 }
 
-fn read_grpc_up_to(limit: usize, body: &[u8], cuts: &[usize], needed: ParameterSet) -> (Progress, GrpcReader) {
+fn read_grpc_up_to(limit: usize, body: &[u8], cuts: &[usize], needed: Needs) -> (Progress, GrpcReader) {
     let mut reader = GrpcReader::new(limit);
     let mut progress = Progress::More;
     for piece in pieces(body, cuts) {
-        progress = reader.feed(piece, &Needs(needed));
+        progress = reader.feed(piece, &AllWanted(needed));
     }
     (progress, reader)
 }
@@ -99,13 +100,13 @@ fn scalars_of_the_parameters_object_are_read_in_both_dialects() {
         ("", None),
     ] {
         let (_, parameters) = read_json(body.as_bytes(), &[], endless());
-        assert_eq!(parameters.get(0), expected.map(str::as_bytes), "{body}");
+        assert_eq!(parameters.parameter(0), expected.map(str::as_bytes), "{body}");
     }
 }
 
 #[test]
 fn a_reader_stops_when_all_is_found_or_nothing_can_come() {
-    assert_eq!(read_json(br#"{"parameters":{"user_id":"a""#, &[], ParameterSet::default()).0, Progress::Done);
+    assert_eq!(read_json(br#"{"parameters":{"user_id":"a""#, &[], Needs::default()).0, Progress::Done);
     assert_eq!(read_json(br#"{"x":1}"#, &[], endless()).0, Progress::Done);
     assert_eq!(read_json(br#"{"x":1"#, &[], endless()).0, Progress::More);
     assert!(matches!(read_json(br#"{"x":1]"#, &[], endless()).0, Progress::Malformed(_)));
@@ -172,7 +173,7 @@ proptest! {
             let value = parameters.get(name);
             // Objects may be protobuf's dialect, whose reading has its own test.
             if value.is_some_and(serde_json::Value::is_object) { continue; }
-            prop_assert_eq!(found.get(number).map(<[u8]>::to_vec), value.and_then(expected_text), "{}", body);
+            prop_assert_eq!(found.parameter(number).map(<[u8]>::to_vec), value.and_then(expected_text), "{}", body);
         }
         let whole = read_json(body.as_bytes(), &[], all());
         prop_assert_eq!(read_json(body.as_bytes(), &cuts, all()), whole);
@@ -186,7 +187,7 @@ proptest! {
 
 // === gRPC ===
 
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, prost::Message)]
 struct Request {
     #[prost(string, tag = "1")]
     model_name: String,
@@ -208,7 +209,7 @@ struct Request {
     number: i64,
 }
 
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, prost::Message)]
 struct Parameter {
     #[prost(oneof = "Choice", tags = "1, 2, 3, 4, 5")]
     choice: Option<Choice>,
@@ -311,7 +312,7 @@ proptest! {
         prop_assert_eq!(reader.version(), Some(message.model_version.as_bytes()).filter(|version| !version.is_empty()));
         for (number, name) in NAMES.iter().enumerate() {
             let expected = message.parameters.get(*name).and_then(|it| it.choice.as_ref()).map(Choice::text);
-            prop_assert_eq!(reader.parameters().get(number).map(<[u8]>::to_vec), expected);
+            prop_assert_eq!(reader.message().parameter(number).map(<[u8]>::to_vec), expected);
         }
     }
 
@@ -329,7 +330,7 @@ proptest! {
         let others_before = order.iter().take_while(|part| **part != 1).any(|part| *part > 1);
         prop_assume!(reads_on || !others_before || version_place == Some(0));
         let body = framed(&reordered(&message, &order));
-        let needed = if reads_on { endless() } else { ParameterSet::default() };
+        let needed = if reads_on { endless() } else { Needs::default() };
         let (progress, reader) = read_grpc(&body, &cuts, needed);
         prop_assert_eq!(progress, Progress::Done);
         let start = rewrite::message_start(&body[..reader.offset()], &reader, name.as_bytes(), version.as_deref().map(str::as_bytes)).unwrap();
@@ -357,7 +358,7 @@ proptest! {
 fn a_reader_stops_at_the_first_field_behind_the_name() {
     let message =
         Request { model_name: "m".into(), model_version: "3".into(), id: "x".repeat(2000), ..Default::default() };
-    let (progress, reader) = read_grpc(&framed(&message.encode_to_vec()), &[], ParameterSet::default());
+    let (progress, reader) = read_grpc(&framed(&message.encode_to_vec()), &[], Needs::default());
     assert_eq!((progress, reader.offset()), (Progress::Done, 5 + 3 + 3));
     assert_eq!(reader.version(), Some(&b"3"[..]));
 }
@@ -365,7 +366,7 @@ fn a_reader_stops_at_the_first_field_behind_the_name() {
 #[test]
 fn the_last_of_a_repeated_name_counts_and_all_are_renamed() {
     let body = framed(b"\x0a\x01a\x1a\x01x\x0a\x01b");
-    let (_, reader) = read_grpc_up_to(body.len(), &body, &[], ParameterSet::default());
+    let (_, reader) = read_grpc_up_to(body.len(), &body, &[], Needs::default());
     assert_eq!(reader.name(), Some(&b"b"[..]));
     let start = rewrite::message_start(&body[..reader.offset()], &reader, b"new", None).unwrap();
     assert_eq!([&start, &body[reader.offset()..]].concat(), framed(b"\x0a\x03new\x1a\x01x"));
@@ -374,7 +375,7 @@ fn the_last_of_a_repeated_name_counts_and_all_are_renamed() {
 #[test]
 fn a_frame_that_claims_all_of_32_bits_is_not_renamed_to_a_short_one() {
     let body = [&b"\0\xff\xff\xff\xff"[..], b"\x0a\x01a\x1a\x01x"].concat();
-    let (progress, reader) = read_grpc(&body, &[], ParameterSet::default());
+    let (progress, reader) = read_grpc(&body, &[], Needs::default());
     assert_eq!((progress, reader.message_length()), (Progress::Done, Some(u32::MAX)));
     assert_eq!(rewrite::message_start(&body[..reader.offset()], &reader, b"longer", None), None);
     let shorter = rewrite::message_start(&body[..reader.offset()], &reader, b"", None).unwrap();

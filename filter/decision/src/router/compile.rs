@@ -10,7 +10,7 @@ use super::entry::{Entry, Key, Split, Variant};
 use crate::assign::{Salt, Share};
 use crate::config::{self, ConfigError, Fault, ModelEntry, Routing, ScalarText, StickyKey};
 use crate::header::PREFIX;
-use crate::parameter::MOST_NAMES;
+use crate::message::MOST_NAMES;
 
 /// Below this a gRPC message's name would often not fit.
 const LEAST_PEEK_LIMIT: usize = 512;

@@ -6,7 +6,7 @@ use crate::assign::{Salt, Share, Unit, assign};
 use crate::config::Protocol;
 use crate::header::Headers;
 use crate::matcher::{Facts, Matcher, Verdict};
-use crate::parameter::{ParameterSet, Parameters};
+use crate::message::{Message, Needs};
 
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -71,19 +71,13 @@ enum Candidates<'v> {
 
 impl Entry {
     /// The variant; `None` if a version is asked for that none has.
-    pub(super) fn choose(
-        &self,
-        asking: &Asking<'_, impl Headers>,
-        parameters: &Parameters,
-        random: u64,
-    ) -> Option<&Variant> {
+    pub(super) fn choose(&self, asking: &Asking<'_, impl Headers>, message: &Message, random: u64) -> Option<&Variant> {
         let candidates = self.candidates(asking.version)?;
         let facts = self.facts(asking);
-        let rule =
-            self.rules_for(candidates).find(|rule| rule.matcher.verdict(&facts, Some(parameters)) == Verdict::Yes);
+        let rule = self.rules_for(candidates).find(|rule| rule.matcher.verdict(&facts, Some(message)) == Verdict::Yes);
         let split = rule.map_or(&self.split, |rule| &rule.split);
         let among = || split.0.iter().filter(|(position, _)| self.is_candidate(*position, candidates));
-        let unit = || self.unit(asking.head, parameters).unwrap_or(Unit::random(random));
+        let unit = || self.unit(asking.head, message).unwrap_or(Unit::random(random));
         let winner = match among().nth(1) {
             None => None,
             Some(_) => assign(unit(), among().map(|(position, share)| (*position, share))),
@@ -94,8 +88,8 @@ impl Entry {
     }
 
     /// The parameters that can change what [`Self::choose`] gives.
-    pub(super) fn needed(&self, asking: &Asking<'_, impl Headers>) -> ParameterSet {
-        let mut needed = ParameterSet::default();
+    pub(super) fn needed(&self, asking: &Asking<'_, impl Headers>) -> Needs {
+        let mut needed = Needs::default();
         let Some(candidates) = self.candidates(asking.version) else { return needed };
         let facts = self.facts(asking);
         for rule in self.rules_for(candidates) {
@@ -138,8 +132,8 @@ impl Entry {
     }
 
     /// The parameters among the keys that a split may need.
-    fn keys_needed(&self, split: &Split, candidates: Candidates<'_>, head: &impl Headers) -> ParameterSet {
-        let mut needed = ParameterSet::default();
+    fn keys_needed(&self, split: &Split, candidates: Candidates<'_>, head: &impl Headers) -> Needs {
+        let mut needed = Needs::default();
         let shares = split.0.iter();
         let in_split = shares.filter(|(it, share)| share.weight() > 0.0 && self.is_candidate(*it, candidates));
         if in_split.count() < 2 {
@@ -148,15 +142,15 @@ impl Entry {
         for key in &self.keys {
             match key {
                 Key::Parameter(number) => needed.insert(*number),
-                other if other.value(head, &Parameters::default()).is_some() => break,
+                other if other.value(head, &Message::default()).is_some() => break,
                 _ => {}
             }
         }
         needed
     }
 
-    fn unit(&self, head: &impl Headers, parameters: &Parameters) -> Option<Unit> {
-        self.keys.iter().find_map(|key| key.value(head, parameters)).map(|key| self.salt.unit(key))
+    fn unit(&self, head: &impl Headers, message: &Message) -> Option<Unit> {
+        self.keys.iter().find_map(|key| key.value(head, message)).map(|key| self.salt.unit(key))
     }
 }
 
@@ -164,11 +158,11 @@ impl Entry {
 
 impl Key {
     /// The key's value; an empty one is none.
-    fn value<'a>(&self, head: &'a impl Headers, parameters: &'a Parameters) -> Option<&'a [u8]> {
+    fn value<'a>(&self, head: &'a impl Headers, message: &'a Message) -> Option<&'a [u8]> {
         let value = match self {
             Self::Header(name) => head.first(name),
             Self::Cookie(name) => head.cookie(name),
-            Self::Parameter(number) => parameters.get(*number),
+            Self::Parameter(number) => message.parameter(*number),
         };
         value.filter(|value| !value.is_empty())
     }
