@@ -43,6 +43,16 @@ impl Unit {
     pub fn random(bits: u64) -> Self {
         Self(bits)
     }
+
+    /// Where it stands among all units, from 0 to 1.
+    pub fn place(self) -> f64 {
+        uniform(scatter(self.0))
+    }
+
+    /// The hash itself.
+    pub fn hash(self) -> u64 {
+        self.0
+    }
 }
 
 // === impl Share ===
@@ -53,6 +63,11 @@ impl Share {
         Self { name_hash: scatter(xxh3_64(variant)), weight }
     }
 
+    /// The same variant with another weight.
+    pub fn with_weight(self, weight: f64) -> Self {
+        Self { weight, ..self }
+    }
+
     /// The parts of the whole.
     pub fn weight(&self) -> f64 {
         self.weight
@@ -61,14 +76,12 @@ impl Share {
     /// −ln(u)/w: an exponential with rate w, of which the least wins with probability w / Σw.
     fn score(&self, unit: Unit) -> f64 {
         let bits = scatter(unit.0.wrapping_add(self.name_hash));
-        // 53 bits, shifted by half a step so that u is never 0.
-        let uniform = ((bits >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-        -libm::log(uniform) / self.weight
+        -libm::log(uniform(bits)) / self.weight
     }
 }
 
 /// The position of the winner; `None` if no share has a weight above zero.
-pub fn assign<'a>(unit: Unit, shares: impl IntoIterator<Item = (usize, &'a Share)>) -> Option<usize> {
+pub fn assign(unit: Unit, shares: impl IntoIterator<Item = (usize, Share)>) -> Option<usize> {
     let mut winner = None;
     let mut least = f64::INFINITY;
     for (position, share) in shares {
@@ -81,6 +94,11 @@ pub fn assign<'a>(unit: Unit, shares: impl IntoIterator<Item = (usize, &'a Share
         }
     }
     winner
+}
+
+/// A number between 0 and 1, from 53 of the bits, shifted by half a step so that it is never 0.
+fn uniform(bits: u64) -> f64 {
+    ((bits >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
 }
 
 /// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): a bijection in which every input bit

@@ -4,14 +4,26 @@
 //! Parsing refuses unknown fields with the nearest known name, and [`crate::Router`] checks
 //! what no single field can tell and compiles the rest.
 
+mod experiment;
 mod fault;
+mod gateway;
+mod model;
+mod rule;
 mod scalar;
+mod schedule;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod time;
 
+pub use experiment::{Arm, Experiment, Layer, Traffic};
 pub use fault::{ConfigError, Fault};
+pub use gateway::{Claims, Exposures, HeaderNames, HeaderPreset, Scope, Stats, Testers};
+pub use model::{ModelEntry, Shadow, Sticky, StickyCookie, StickyKey, Variant};
+pub use rule::{Conditions, Encoding, InputMatch, Match, MatchKind, Protocol, Range, Rule, SplitShare};
 pub use scalar::{ByteSize, ScalarText, Weight};
+pub use schedule::{Brake, Freeze, Ramp, RampStep};
+pub use time::{Duration, Timestamp};
 
 use serde::Deserialize;
 
@@ -24,6 +36,14 @@ pub struct Routing {
     pub models: Vec<ModelEntry>,
     /// Rules over all models, after a model's own. One counts for the models that have its variants.
     pub rules: Vec<Rule>,
+    /// Experiments, over one model or several.
+    pub experiments: Vec<Experiment>,
+    /// Layers, whose experiments exclude each other.
+    pub layers: Vec<Layer>,
+    /// Parts of the gateway with models of their own.
+    pub scopes: Vec<Scope>,
+    /// Times in which no ramp moves.
+    pub freezes: Vec<Freeze>,
     /// What happens to a call for a model, or for a version of a model, that is not listed.
     pub unknown_models: UnknownModels,
     /// Whether the path or the message is rewritten to the upstream's name of the model.
@@ -35,185 +55,22 @@ pub struct Routing {
     pub peek_limit: ByteSize,
     /// What happens when the limit is reached before the model or a parameter that routing needs was found.
     pub on_peek_limit: OnPeekLimit,
-}
-
-/// A model by the name that clients call.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ModelEntry {
-    /// The name that clients call. A trailing `*` takes every name that begins so; an exact name
-    /// wins over a pattern, a longer pattern over a shorter one.
-    pub name: String,
-    /// Other names for the same model.
-    #[serde(default)]
-    pub aliases: Vec<String>,
-    /// Facts about the model, for people and for rules.
-    #[serde(default)]
-    pub labels: std::collections::BTreeMap<String, ScalarText>,
-    /// Where a request may go. Without any, it goes to the upstream's model of the same name.
-    #[serde(default)]
-    pub variants: Vec<Variant>,
-    /// Who always gets the same variant. Without it every request is assigned at random.
-    #[serde(default)]
-    pub sticky: Option<Sticky>,
-    /// Before the split; the first that matches wins.
-    #[serde(default)]
-    pub rules: Vec<Rule>,
-}
-
-/// One of the places where a request for a model may go.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Variant {
-    /// The variant's name, in headers, metrics and rules.
-    pub name: String,
-    /// The upstream's name of the model. Default: the name that was asked for, aliases resolved.
-    #[serde(default)]
-    pub model: Option<String>,
-    /// The upstream's version of the model. A client that names this version gets this variant.
-    #[serde(default)]
-    pub version: Option<ScalarText>,
-    /// Its part of the split, relative to the other variants' weights. Default 1; 0: only by rule or by version.
-    #[serde(default)]
-    pub weight: Weight,
-    /// For the route: a pool of hosts, sent as `x-modelway-pool`.
-    #[serde(default)]
-    pub pool: Option<String>,
-    /// For the gateway's consistent hashing, sent as `x-modelway-affinity`. Default: the upstream's name of the model.
-    #[serde(default)]
-    pub affinity: Option<String>,
-}
-
-/// Keys that make an assignment stick.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Sticky {
-    /// The first one that the request has is used; with none of them it is assigned at random.
-    pub by: Vec<StickyKey>,
-    /// Splits with different salts are independent. Default: the entry's name.
-    #[serde(default)]
-    pub salt: Option<String>,
-}
-
-/// Where a request carries the key that it is assigned by.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub enum StickyKey {
-    /// The header of this name.
-    Header(String),
-    /// The cookie of this name.
-    Cookie(String),
-    /// The request parameter of this name: of the JSON body's `parameters`, or of the gRPC
-    /// message's. Needs the body tier.
-    Parameter(String),
-}
-
-/// Requests that match go where the rule says instead of by the model's split.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Rule {
-    /// The rule's name, for people.
-    pub name: String,
-    /// What a request must have; all of it.
-    #[serde(rename = "match")]
-    pub conditions: Conditions,
-    /// The variant that it goes to. Either this or `split`.
-    #[serde(default)]
-    pub variant: Option<String>,
-    /// A split of the rule's own, with the model's sticky keys.
-    #[serde(default)]
-    pub split: Vec<SplitShare>,
-}
-
-/// A variant's part of a rule's split.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SplitShare {
-    /// The variant.
-    pub variant: String,
-    /// Its part, relative to the others'. Default 1.
-    #[serde(default)]
-    pub weight: Weight,
-}
-
-/// What a request must have for a rule to match; all of it.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Conditions {
-    /// Headers of the request.
-    pub headers: Vec<Match>,
-    /// Cookies of the request.
-    pub cookies: Vec<Match>,
-    /// Parameters of the path's query, percent-decoded.
-    pub query: Vec<Match>,
-    /// Request parameters, of the JSON body or the gRPC message. They need the body tier.
-    pub parameters: Vec<Match>,
-    /// Labels of the model's entry.
-    pub labels: Vec<Match>,
-    /// HTTP methods, one of which it must be.
-    pub methods: Vec<String>,
-    /// Hosts, without the port, one of which it must be; `*.example.com` takes every host below.
-    pub hosts: Vec<String>,
-    /// Protocols, one of which it must be.
-    pub protocols: Vec<Protocol>,
-    /// Versions, one of which the request must ask for.
-    pub versions: Vec<ScalarText>,
-    /// What the request must not have: it matches where these conditions do not all hold.
-    pub not: Option<Box<Conditions>>,
-}
-
-/// A way of asking.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum Protocol {
-    /// The Open Inference Protocol over REST.
-    #[serde(rename = "REST")]
-    Rest,
-    /// The Open Inference Protocol over gRPC.
-    #[serde(rename = "gRPC")]
-    Grpc,
-}
-
-/// One header, cookie, parameter or label, and what its value must be.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Match {
-    /// Its name.
-    pub name: String,
-    /// How the value is compared.
-    #[serde(rename = "type", default)]
-    pub kind: MatchKind,
-    /// What it is compared with; none for `In` and `Present`.
-    #[serde(default)]
-    pub value: Option<ScalarText>,
-    /// For `In`: the values, one of which it must be.
-    #[serde(default)]
-    pub values: Vec<ScalarText>,
-}
-
-/// How a value is compared. What comes several times matches if one of its values does.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum MatchKind {
-    /// The whole value, byte by byte. The default.
-    #[default]
-    Exact,
-    /// The value begins so.
-    Prefix,
-    /// The whole value matches this regular expression (no look-around, no back-references).
-    RegularExpression,
-    /// The whole value is one of several.
-    In,
-    /// There is one, whatever its value.
-    Present,
+    /// Names of the headers that upstreams and routes read.
+    pub header_names: HeaderNames,
+    /// Where the claims of the sender's token stand.
+    pub claims: Claims,
+    /// Whether answers bear the model's public name instead of the upstream's: `model_name` of v2, `model` of OpenAI.
+    pub restore_model_name: bool,
+    /// What testers may do who know a secret.
+    pub testers: Option<Testers>,
+    /// Whether everything is decided and counted and answers are labelled, but requests go on as they came.
+    pub dry_run: bool,
+    /// What is counted.
+    pub stats: Stats,
+    /// Whether model, variant and target are left for access logs, as `%FILTER_STATE(wasm.modelway.variant:PLAIN)%`.
+    pub filter_state: bool,
+    /// Records of who was in which arm, as `%FILTER_STATE(wasm.modelway.exposure:PLAIN)%`.
+    pub exposures: Option<Exposures>,
 }
 
 /// What happens to a call for a model, or for a version of a model, that is not listed.

@@ -18,6 +18,26 @@ pub const AFFINITY: &str = "x-modelway-affinity";
 /// To the upstream: what a route may match, for instance a pool of GPU hosts.
 pub const POOL: &str = "x-modelway-pool";
 
+/// To the route: Envoy's cluster.
+pub const CLUSTER: &str = "x-modelway-cluster";
+/// To the route: Envoy's cluster for a copy of the request, whose variant, target and version the next three name.
+pub const SHADOW_CLUSTER: &str = "x-modelway-shadow-cluster";
+/// To the route: see [`SHADOW_CLUSTER`].
+pub const SHADOW_VARIANT: &str = "x-modelway-shadow-variant";
+/// To the route: see [`SHADOW_CLUSTER`].
+pub const SHADOW_TARGET: &str = "x-modelway-shadow-target";
+/// To the route: see [`SHADOW_CLUSTER`].
+pub const SHADOW_VERSION: &str = "x-modelway-shadow-version";
+/// To the client: whether the filter only watches.
+pub const DRY_RUN: &str = "x-modelway-dry-run";
+
+/// From a tester: the secret of the configuration.
+pub const SECRET: &[u8] = b"x-modelway-secret";
+/// From a tester: the variant wanted.
+pub const FORCE: &[u8] = b"x-modelway-force";
+/// From a tester: asks for the reasons, which the answer's header of this name gives.
+pub const EXPLAIN: &[u8] = b"x-modelway-explain";
+
 /// Those that only the filter may set on an answer: an upstream's own copies are removed.
 pub const ONLY_OURS_IN_ANSWERS: [&str; 6] = [MODEL, VARIANT, TARGET, VERSION, AFFINITY, POOL];
 

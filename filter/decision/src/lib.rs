@@ -13,6 +13,7 @@
 #![deny(clippy::indexing_slicing)]
 
 pub mod assign;
+pub mod brake;
 pub mod call;
 pub mod config;
 pub mod header;
@@ -31,4 +32,4 @@ mod router;
 pub use message::{Encoding, Input, Message, Needs};
 pub use peek::Peek;
 pub use reply::Reply;
-pub use router::{Decision, Route, Router, Start};
+pub use router::{Braked, Decision, Exposure, Field, Reason, Route, Router, Settings, ShadowCopy, Start, Why};

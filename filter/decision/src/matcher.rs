@@ -1,15 +1,17 @@
 //! Matchers of a rule: compiled once, compared as bytes.
 
+mod network;
 #[cfg(test)]
 mod tests;
 mod value;
 
+pub(crate) use self::network::Network;
 pub(crate) use self::value::ValueMatch;
 
 use crate::call::percent_decoded;
-use crate::config::Protocol;
+use crate::config::{Encoding, Protocol};
 use crate::header::Headers;
-use crate::message::{Message, Needs};
+use crate::message::{self, Input, Message, Needs};
 
 /// The conditions of a rule; all must hold.
 #[derive(Debug, Default)]
@@ -29,9 +31,31 @@ pub(crate) enum Condition {
     Header(Vec<u8>, ValueMatch),
     Cookie(Vec<u8>, ValueMatch),
     Query(Vec<u8>, ValueMatch),
+    Claim(Vec<u8>, ValueMatch),
+    SourceAddresses(Vec<Network>),
+    ContentLength(Bounds),
+    Encodings(Vec<Encoding>),
     /// By its number.
     Parameter(usize, ValueMatch),
+    Input(InputMatch),
+    BatchSize(Bounds),
     Not(Matcher),
+}
+
+/// Numbers from one to another, both included.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Bounds {
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+}
+
+/// What one of the inputs must be.
+#[derive(Debug)]
+pub(crate) struct InputMatch {
+    pub(crate) name: Option<Vec<u8>>,
+    pub(crate) datatype: Option<Vec<u8>>,
+    /// A dimension below 0 stands for any.
+    pub(crate) shape: Option<Vec<i64>>,
 }
 
 /// A host, or all hosts below one.
@@ -101,6 +125,28 @@ impl Condition {
             }
             Self::Cookie(name, expected) => head.cookie(name).is_some_and(|value| expected.matches(value)),
             Self::Query(name, expected) => has_query(head, name, expected),
+            Self::Claim(name, expected) => head.claim(name).is_some_and(|value| expected.matches(&value)),
+            Self::SourceAddresses(networks) => {
+                head.source_address().is_some_and(|address| Network::any_contains(networks, &address))
+            }
+            Self::ContentLength(bounds) => content_length(head).is_some_and(|length| bounds.contain(length)),
+            Self::Encodings(encodings) => match (is_binary(head), message) {
+                (true, _) => encodings.contains(&Encoding::Binary),
+                (false, _) if matches!(encodings.as_slice(), [Encoding::Binary]) => false,
+                (false, Some(message)) => message.encoding.is_some_and(|found| encodings.contains(&named(found))),
+                (false, None) => return Verdict::Depends(Needs::ENCODING),
+            },
+            Self::Input(expected) => match message {
+                Some(message) => message.inputs.iter().any(|input| expected.matches(input)),
+                None => return Verdict::Depends(Needs::INPUTS),
+            },
+            Self::BatchSize(bounds) => match message {
+                Some(message) => {
+                    let batch = message.inputs.first().and_then(|input| input.shape.first());
+                    batch.is_some_and(|batch| bounds.contain(*batch as f64))
+                }
+                None => return Verdict::Depends(Needs::INPUTS),
+            },
             Self::Parameter(number, expected) => match message {
                 Some(message) => message.parameter(*number).is_some_and(|value| expected.matches(value)),
                 None => return Verdict::Depends(Needs::parameter(*number)),
@@ -114,6 +160,30 @@ impl Condition {
             }
         };
         if holds { Verdict::Yes } else { Verdict::No }
+    }
+}
+
+// === impl Bounds ===
+
+impl Bounds {
+    fn contain(self, value: f64) -> bool {
+        (self.min..=self.max).contains(&value)
+    }
+}
+
+// === impl InputMatch ===
+
+impl InputMatch {
+    fn matches(&self, input: &Input) -> bool {
+        let same = |expected: &Option<Vec<u8>>, found: &Vec<u8>| expected.as_ref().is_none_or(|it| it == found);
+        let has_shape = |expected: &Vec<i64>| {
+            let pairs = expected.iter().zip(&input.shape);
+            expected.len() == input.shape.len()
+                && pairs.into_iter().all(|(expected, found)| *expected < 0 || expected == found)
+        };
+        same(&self.name, &input.name)
+            && same(&self.datatype, &input.datatype)
+            && self.shape.as_ref().is_none_or(has_shape)
     }
 }
 
@@ -136,6 +206,25 @@ impl HostMatch {
             }),
         }
     }
+}
+
+/// Tensors as bytes behind a JSON header: <https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md>.
+fn is_binary(head: &impl Headers) -> bool {
+    head.first(b"inference-header-content-length").is_some()
+}
+
+fn named(encoding: message::Encoding) -> Encoding {
+    match encoding {
+        message::Encoding::Json => Encoding::Json,
+        message::Encoding::Contents => Encoding::Contents,
+        message::Encoding::Binary => Encoding::Binary,
+        message::Encoding::Raw => Encoding::Raw,
+    }
+}
+
+fn content_length(head: &impl Headers) -> Option<f64> {
+    let length = std::str::from_utf8(head.first(b"content-length")?).ok()?;
+    length.parse::<u64>().ok().map(|length| length as f64)
 }
 
 /// `[::1]:80` is the host `[::1]`.

@@ -1,5 +1,7 @@
 //! Answers that the filter gives itself.
 
+use crate::router::put_json_text;
+
 /// An answer instead of the upstream's: v2-shaped JSON for REST, a status for gRPC.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Reply {
@@ -33,16 +35,9 @@ impl Reply {
 
     /// The body of a REST answer: `{"error":"…"}`.
     pub fn json(&self) -> String {
-        let mut body = String::from("{\"error\":\"");
-        for letter in self.message.chars() {
-            match letter {
-                '"' => body.push_str("\\\""),
-                '\\' => body.push_str("\\\\"),
-                control if control < ' ' => body.push_str(&format!("\\u{:04x}", u32::from(control))),
-                other => body.push(other),
-            }
-        }
-        body.push_str("\"}");
+        let mut body = String::from("{\"error\":");
+        put_json_text(&mut body, &self.message);
+        body.push('}');
         body
     }
 }

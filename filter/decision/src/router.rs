@@ -2,17 +2,29 @@
 
 mod compile;
 mod entry;
+mod experiment;
+mod headers;
+mod key;
+mod positions;
+mod ramp;
+mod split;
 mod stages;
 #[cfg(test)]
 mod tests;
+mod why;
+
+pub use self::headers::Field;
+pub(crate) use self::why::put_json_text;
+pub use self::why::{Exposure, Reason, Why};
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use self::entry::{Asking, Entry, Variant};
-
-use crate::config::{Admin, ConfigError, OnPeekLimit, Protocol, Rewrite, Routing, UnknownModels};
-use crate::header::Headers;
+use self::entry::{Asking, Brake, Choice, Entry, Variant, cookie_value};
+use self::headers::OutgoingHeaders;
+use crate::brake::{Gate, Guard};
+use crate::config::{Admin, Claims, ConfigError, OnPeekLimit, Protocol, Rewrite, Routing, Stats, UnknownModels};
+use crate::header::{self, Headers};
 use crate::message::{Message, Needs};
 use crate::nearest::nearest;
 use crate::peek::Peek;
@@ -31,6 +43,27 @@ pub struct Router {
     admin: Admin,
     peek_limit: usize,
     on_peek_limit: OnPeekLimit,
+    /// Where each brake's variant stands: its entry and its position.
+    brakes: Vec<(usize, usize)>,
+    headers: OutgoingHeaders,
+    secret: Option<Vec<u8>>,
+    exposure_sample: Option<f64>,
+    settings: Settings,
+}
+
+/// What concerns the shell alone.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the claims of the sender's token stand.
+    pub claims: Claims,
+    /// Whether answers bear the model's public name.
+    pub restore_model_name: bool,
+    /// Whether requests go on as they came.
+    pub dry_run: bool,
+    /// What is counted.
+    pub stats: Stats,
+    /// Whether model, variant and target are left for access logs.
+    pub filter_state: bool,
 }
 
 /// What to do once the headers are there.
@@ -68,10 +101,50 @@ pub struct Decision<'a> {
     pub affinity: Cow<'a, [u8]>,
     /// What a route may match.
     pub pool: Option<&'a [u8]>,
+    /// Envoy's cluster, where the route goes by a header.
+    pub cluster: Option<&'a [u8]>,
+    /// The host that the upstream gets.
+    pub authority: Option<&'a [u8]>,
+    /// The variant that gets a copy.
+    pub shadow: Option<ShadowCopy<'a>>,
+    /// The brake that the answer counts for.
+    pub brake: Option<Braked>,
+    /// A `set-cookie` value for the answer, so that the next request sticks.
+    pub set_cookie: Option<String>,
+    /// The unit's part in an experiment, where it is to be recorded.
+    pub exposure: Option<Exposure<'a>>,
+    /// Why it is what it is.
+    pub why: Why<'a>,
+    /// Whether the client may know why, and asks.
+    pub explains: bool,
+    /// Whether a histogram of latencies is kept.
+    pub latency_histogram: bool,
     /// The path to send on, where it changes.
     pub path: Option<Vec<u8>>,
     /// Whether the gRPC message's name and version are to be replaced.
     pub rewrites_message: bool,
+}
+
+/// A copy of a request for a variant whose answer nobody gets.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ShadowCopy<'a> {
+    /// The variant.
+    pub variant: &'a [u8],
+    /// The upstream's name of its model.
+    pub target: Cow<'a, [u8]>,
+    /// Its version.
+    pub version: Option<&'a [u8]>,
+    /// Envoy's cluster for the copy.
+    pub cluster: &'a [u8],
+}
+
+/// A request for a guarded variant.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Braked {
+    /// The brake's number.
+    pub number: usize,
+    /// Whether the request was let through as a probe.
+    pub is_probe: bool,
 }
 
 /// Model and version as asked for.
@@ -89,20 +162,67 @@ impl Router {
         Self::new(&Routing::from_json(json)?)
     }
 
+    /// Settings that concern the shell alone.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The headers of a decision that upstreams and routes read, by name.
+    pub fn headers(&self) -> impl Iterator<Item = (Field, &str)> {
+        self.headers.iter()
+    }
+
+    /// Whether only the filter may set a header of this name: a client's copies are removed.
+    pub fn is_ours(&self, name: &[u8]) -> bool {
+        self.headers.is_ours(name)
+    }
+
+    /// The names that clients call and their entries' numbers, aliases and patterns left out.
+    pub fn model_names(&self) -> impl Iterator<Item = &[u8]> {
+        self.entries.iter().filter(|entry| !entry.is_pattern).map(|entry| entry.name.as_slice())
+    }
+
+    /// The guards and gates of all brakes, in the order of their numbers.
+    pub fn brakes(&self) -> impl Iterator<Item = (&Guard, &Gate)> {
+        let brakes = self.brakes.iter().filter_map(|place| self.brake_at(*place));
+        brakes.map(|brake| (&brake.guard, &brake.gate))
+    }
+
+    /// What a brake guards: the entry's name and the variant's.
+    pub fn braked_variant(&self, number: usize) -> Option<(&[u8], &[u8])> {
+        let (entry, position) = *self.brakes.get(number)?;
+        let entry = self.entries.get(entry)?;
+        Some((&entry.name, &entry.variants.get(position)?.name))
+    }
+
+    fn brake_at(&self, (entry, position): (usize, usize)) -> Option<&Brake> {
+        self.entries.get(entry)?.variants.get(position)?.brake.as_ref()
+    }
+
     /// The number of a parameter that rules or keys look at.
     fn parameter_number(&self, name: &[u8]) -> Option<usize> {
         self.parameter_names.iter().position(|known| known == name)
     }
 
-    /// The parameters that can matter for this model, given the headers.
+    /// What of the body can matter for this model, given the headers.
     fn needed(&self, head: &impl Headers, protocol: Protocol, model: &[u8], version: Option<&[u8]>) -> Needs {
-        let asking = Asking { head, protocol, version };
-        self.entry(model).map(|entry| entry.needed(&asking)).unwrap_or_default()
+        let Some(entry) = self.entry(model) else { return Needs::default() };
+        entry.needed(&Asking { head, protocol, version, forced: self.forced(head) })
     }
 
     fn entry(&self, model: &[u8]) -> Option<&Entry> {
         let by_prefix = || self.prefixes.iter().find(|(prefix, _)| model.starts_with(prefix)).map(|(_, index)| index);
         self.exact.get(model).or_else(by_prefix).and_then(|index| self.entries.get(*index))
+    }
+
+    /// The variant that a tester who knows the secret asks for.
+    fn forced<'a>(&self, head: &'a impl Headers) -> Option<&'a [u8]> {
+        if self.is_tester(head) { head.first(header::FORCE) } else { None }
+    }
+
+    fn is_tester(&self, head: &impl Headers) -> bool {
+        let Some(secret) = &self.secret else { return false };
+        head.first(header::SECRET).is_some_and(|given| equal_in_constant_time(given, secret))
     }
 
     fn decide<'a>(
@@ -113,22 +233,34 @@ impl Router {
         message: &Message,
         random: u64,
     ) -> Result<Decision<'a>, Reply> {
+        let explains = head.first(header::EXPLAIN).is_some() && self.is_tester(head);
         let Some(entry) = self.entry(&asked.model) else {
             return match self.unknown_models {
-                UnknownModels::Pass => Ok(Decision::unlisted(asked)),
+                UnknownModels::Pass => Ok(Decision { explains, ..Decision::unlisted(asked) }),
                 UnknownModels::Reject => Err(self.no_such_model(&asked.model)),
             };
         };
-        let asking = Asking { head, protocol, version: asked.version.as_deref() };
+        let asking = Asking { head, protocol, version: asked.version.as_deref(), forced: self.forced(head) };
+        if let Some(forced) = asking.forced
+            && !entry.variants.iter().any(|variant| variant.name == forced)
+        {
+            return Err(no_such_variant(&asked.model, entry, forced));
+        }
         match entry.choose(&asking, message, random) {
-            Some(variant) => Ok(Decision::listed(asked, entry, variant)),
-            None if self.unknown_models == UnknownModels::Pass => Ok(Decision::unlisted(asked)),
-            None => Err(Reply::not_found(format!(
-                "model '{}' has no version '{}', it has {}",
-                shown(&asked.model),
-                shown(asked.version.as_deref().unwrap_or_default()),
-                entry.versions().map(|version| format!("'{}'", shown(version))).collect::<Vec<_>>().join(", ")
-            ))),
+            Some(choice) => {
+                let is_recorded = |exposure: &Exposure<'_>| {
+                    self.exposure_sample
+                        .is_some_and(|sample| crate::assign::Unit::random(exposure.unit).place() < sample)
+                };
+                let mut decision = Decision::listed(asked, entry, &choice);
+                decision.exposure = choice.exposure.filter(is_recorded);
+                decision.explains = explains;
+                Ok(decision)
+            }
+            None if self.unknown_models == UnknownModels::Pass => {
+                Ok(Decision { explains, ..Decision::unlisted(asked) })
+            }
+            None => Err(no_such_version(&asked, entry)),
         }
     }
 
@@ -164,17 +296,33 @@ impl<'a> Decision<'a> {
             model: asked.model,
             version: asked.version,
             pool: None,
+            cluster: None,
+            authority: None,
+            shadow: None,
+            brake: None,
+            set_cookie: None,
+            exposure: None,
+            why: Why { reason: Reason::Unlisted, key: None, draw: None, avoided: None },
+            explains: false,
+            latency_histogram: false,
             path: None,
             rewrites_message: false,
         }
     }
 
-    fn listed(asked: Asked<'a>, entry: &'a Entry, variant: &'a Variant) -> Self {
-        let target: Cow<'a, [u8]> = match (&variant.model, entry.is_pattern) {
-            (Some(model), _) => model.as_slice().into(),
-            (None, true) => asked.model.clone(),
-            (None, false) => entry.name.as_slice().into(),
-        };
+    fn listed(asked: Asked<'a>, entry: &'a Entry, choice: &Choice<'a>) -> Self {
+        let variant = choice.variant;
+        let target = entry.target(variant, &asked.model);
+        let shadow = choice.shadow.and_then(|shadow| {
+            Some(ShadowCopy {
+                variant: &shadow.name,
+                target: entry.target(shadow, &asked.model),
+                version: shadow.version.as_deref(),
+                cluster: shadow.cluster.as_deref()?,
+            })
+        });
+        let is_probe = choice.is_probe;
+        let new_cookie = choice.draw.and_then(|draw| draw.new_cookie).zip(entry.cookie.as_ref());
         Self {
             variant: Some(&variant.name),
             affinity: variant.affinity.as_deref().map_or_else(|| target.clone(), Cow::Borrowed),
@@ -182,8 +330,49 @@ impl<'a> Decision<'a> {
             version: variant.version.as_deref().map(Cow::Borrowed).or(asked.version),
             model: asked.model,
             pool: variant.pool.as_deref(),
+            cluster: variant.cluster.as_deref(),
+            authority: variant.authority.as_deref(),
+            shadow,
+            brake: variant.brake.as_ref().map(|brake| Braked { number: brake.number, is_probe }),
+            set_cookie: new_cookie.map(|(bits, cookie)| cookie.set(&cookie_value(bits))),
+            exposure: None,
+            why: Why {
+                reason: choice.reason,
+                key: choice.draw.and_then(|draw| draw.key).map(|key| key.shown()),
+                draw: choice.draw.map(|draw| draw.unit.hash()),
+                avoided: choice.avoided.map(|variant| variant.name.as_slice()),
+            },
+            explains: false,
+            latency_histogram: entry.latency_histogram,
             path: None,
             rewrites_message: false,
         }
     }
+}
+
+impl Entry {
+    /// The upstream's name of a variant's model.
+    fn target<'a>(&'a self, variant: &'a Variant, asked: &Cow<'a, [u8]>) -> Cow<'a, [u8]> {
+        match (&variant.model, self.is_pattern) {
+            (Some(model), _) => model.as_slice().into(),
+            (None, true) => asked.clone(),
+            (None, false) => self.name.as_slice().into(),
+        }
+    }
+}
+
+fn no_such_version(asked: &Asked<'_>, entry: &Entry) -> Reply {
+    let (model, version) = (shown(&asked.model), shown(asked.version.as_deref().unwrap_or_default()));
+    let known: Vec<String> = entry.versions().map(|version| format!("'{}'", shown(version))).collect();
+    Reply::not_found(format!("model '{model}' has no version '{version}', it has {}", known.join(", ")))
+}
+
+fn no_such_variant(model: &[u8], entry: &Entry, asked: &[u8]) -> Reply {
+    let known: Vec<String> = entry.variants.iter().map(|variant| format!("'{}'", shown(&variant.name))).collect();
+    Reply::invalid(format!("model '{}' has no variant '{}', it has {}", shown(model), shown(asked), known.join(", ")))
+}
+
+/// The time tells nothing about where two secrets differ.
+fn equal_in_constant_time(left: &[u8], right: &[u8]) -> bool {
+    left.len() == right.len() && left.iter().zip(right).fold(0, |differs, (left, right)| differs | (left ^ right)) == 0
 }

@@ -11,7 +11,7 @@ fn shares(weights: &[f64]) -> Vec<Share> {
 }
 
 fn assign_user(salt: Salt, user: u64, shares: &[Share]) -> usize {
-    assign(salt.unit(format!("user-{user}").as_bytes()), shares.iter().enumerate()).unwrap()
+    assign(salt.unit(format!("user-{user}").as_bytes()), shares.iter().copied().enumerate()).unwrap()
 }
 
 /// Pearson's statistic of observed counts against expected ones.
@@ -50,7 +50,7 @@ fn experiments_with_different_salts_are_independent() {
 fn a_share_without_weight_gets_nobody() {
     let shares = shares(&[0.0, 1.0]);
     assert!((0..1_000).all(|user| assign_user(Salt::new(b""), user, &shares) == 1));
-    assert_eq!(assign(Unit::random(7), [(0, &Share::new(b"a", 0.0))]), None);
+    assert_eq!(assign(Unit::random(7), [(0, Share::new(b"a", 0.0))]), None);
 }
 
 /// The exact users of a split are a promise: an upgrade of a gateway must not reshuffle them.

@@ -22,7 +22,7 @@ fn numbers_may_arrive_as_doubles() {
     let routing = Routing::from_json(json.as_bytes()).unwrap();
     assert_eq!(routing.peek_limit, ByteSize(8192));
     let variant = &routing.models[0].variants[0];
-    assert_eq!(variant.weight, Weight(10.0));
+    assert_eq!(variant.weight, Some(Weight(10.0)));
     assert_eq!(variant.version, Some(ScalarText("2".to_owned())));
 }
 

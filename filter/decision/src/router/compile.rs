@@ -1,14 +1,16 @@
 //! From the configuration to the router, and the faults that only the whole can show.
 
 mod conditions;
+mod experiments;
+mod models;
 mod rules;
+mod settings;
 
 use std::collections::HashMap;
 
-use super::Router;
-use super::entry::{Entry, Key, Split, Variant};
-use crate::assign::{Salt, Share};
-use crate::config::{self, ConfigError, Fault, ModelEntry, Routing, ScalarText, StickyKey};
+use super::headers::OutgoingHeaders;
+use super::{Router, Settings};
+use crate::config::{ConfigError, Fault, Freeze, Routing};
 use crate::header::PREFIX;
 use crate::message::MOST_NAMES;
 
@@ -17,22 +19,25 @@ const LEAST_PEEK_LIMIT: usize = 512;
 
 /// Collects faults and numbers the parameters.
 #[derive(Default)]
-struct Compiler {
+struct Compiler<'c> {
     faults: Vec<Fault>,
     parameter_names: Vec<Vec<u8>>,
     /// Every name, alias and pattern, with the path where it stands.
     seen: HashMap<String, String>,
+    freezes: &'c [Freeze],
+    brakes: Vec<(usize, usize)>,
 }
 
 impl Router {
     /// Compiles a configuration; the error tells every fault with its path.
     pub fn new(routing: &Routing) -> Result<Self, ConfigError> {
-        let mut compiler = Compiler::default();
+        let mut compiler = Compiler { freezes: &routing.freezes, ..Compiler::default() };
+        compiler.freezes(&routing.freezes, "freezes");
         let mut entries = Vec::with_capacity(routing.models.len());
         let mut exact = HashMap::new();
         let mut prefixes = Vec::new();
         for (index, model) in routing.models.iter().enumerate() {
-            let entry = compiler.entry(model, &format!("models[{index}]"));
+            let entry = compiler.entry(model, index);
             let names = model.aliases.iter().map(String::as_bytes);
             if entry.is_pattern {
                 prefixes.push((entry.name.clone(), index));
@@ -40,14 +45,13 @@ impl Router {
             } else {
                 exact.extend(names.chain([entry.name.as_slice()]).map(|name| (name.to_vec(), index)));
             }
+            compiler.shadow(&entry, routing.rewrite, &format!("models[{index}].shadow"));
             entries.push(entry);
         }
         compiler.rules_over_all(&routing.rules, &mut entries);
+        compiler.experiments(routing, &mut entries);
         prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
-        let peek_limit = routing.peek_limit.0;
-        if peek_limit < LEAST_PEEK_LIMIT {
-            compiler.fault("peekLimit", format!("expected at least {LEAST_PEEK_LIMIT} bytes, got {peek_limit}"));
-        }
+        compiler.settings(routing);
         if compiler.parameter_names.len() > MOST_NAMES {
             let names = compiler.parameter_names.len();
             compiler.fault("models", format!("expected at most {MOST_NAMES} different parameter names, got {names}"));
@@ -61,59 +65,28 @@ impl Router {
             unknown_models: routing.unknown_models,
             rewrite: routing.rewrite,
             admin: routing.admin,
-            peek_limit,
+            peek_limit: routing.peek_limit.0,
             on_peek_limit: routing.on_peek_limit,
+            brakes: compiler.brakes,
+            headers: OutgoingHeaders::new(&routing.header_names),
+            secret: routing.testers.as_ref().map(|testers| testers.secret.as_bytes().to_vec()),
+            exposure_sample: routing.exposures.map(|exposures| exposures.sample),
+            settings: Settings {
+                claims: routing.claims.clone(),
+                restore_model_name: routing.restore_model_name,
+                dry_run: routing.dry_run,
+                stats: routing.stats,
+                filter_state: routing.filter_state,
+            },
         })
     }
 }
 
 // === impl Compiler ===
 
-impl Compiler {
+impl Compiler<'_> {
     fn fault(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.faults.push(Fault::new(path, message));
-    }
-
-    fn entry(&mut self, model: &ModelEntry, path: &str) -> Entry {
-        let (name, is_pattern) = match model.name.strip_suffix('*') {
-            Some(prefix) => (prefix, true),
-            None => (model.name.as_str(), false),
-        };
-        if name.contains('*') {
-            self.fault(format!("{path}.name"), "expected `*` only at the end of a name");
-        }
-        self.name(&model.name, &format!("{path}.name"));
-        for (index, alias) in model.aliases.iter().enumerate() {
-            let path = format!("{path}.aliases[{index}]");
-            if alias.contains('*') || is_pattern {
-                self.fault(&path, "expected an exact name for an exact name: patterns have no aliases");
-            }
-            self.name(alias, &path);
-        }
-        let (variants, split) = self.variants(model, path);
-        let names: Vec<&[u8]> = variants.iter().map(|variant| variant.name.as_slice()).collect();
-        let rules = model.rules.iter().enumerate();
-        let rules = rules.map(|(index, rule)| self.rule(rule, &names, &format!("{path}.rules[{index}]"))).collect();
-        let labels = model.labels.iter();
-        let salt = model.sticky.as_ref().and_then(|sticky| sticky.salt.as_ref()).unwrap_or(&model.name);
-        Entry {
-            name: name.as_bytes().to_vec(),
-            is_pattern,
-            labels: labels.map(|(label, value)| (label.as_bytes().to_vec(), value.0.as_bytes().to_vec())).collect(),
-            variants,
-            split,
-            salt: Salt::new(salt.as_bytes()),
-            keys: self.keys(model, path),
-            rules,
-        }
-    }
-
-    /// A name that stands for one model.
-    fn name(&mut self, name: &str, path: &str) {
-        self.header_value(name, path);
-        if let Some(before) = self.seen.insert(name.to_owned(), path.to_owned()) {
-            self.fault(path, format!("the name '{name}' already stands at {before}"));
-        }
     }
 
     /// A text that is sent as a header's value.
@@ -123,78 +96,6 @@ impl Compiler {
         } else if value.chars().any(char::is_control) {
             self.fault(path, "expected a name without control characters, which no header can carry");
         }
-    }
-
-    fn variants(&mut self, model: &ModelEntry, path: &str) -> (Vec<Variant>, Split) {
-        if model.variants.is_empty() {
-            let name = b"default".to_vec();
-            let split = Split(vec![(0, Share::new(&name, 1.0))]);
-            return (vec![Variant { name, model: None, version: None, pool: None, affinity: None }], split);
-        }
-        if model.variants.iter().all(|variant| variant.weight.0 == 0.0) {
-            self.fault(format!("{path}.variants"), "expected a weight above 0 on at least one variant");
-        }
-        let variants = model.variants.iter().enumerate();
-        let shares = variants.clone().map(|(index, it)| (index, Share::new(it.name.as_bytes(), it.weight.0)));
-        let split = Split(shares.collect());
-        let variants = variants
-            .map(|(index, variant)| {
-                let path = format!("{path}.variants[{index}]");
-                let earlier = model.variants.iter().take(index);
-                if earlier.into_iter().any(|other| other.name == variant.name) {
-                    self.fault(format!("{path}.name"), format!("the variant '{}' already exists", variant.name));
-                }
-                self.variant(variant, &path)
-            })
-            .collect();
-        (variants, split)
-    }
-
-    fn variant(&mut self, variant: &config::Variant, path: &str) -> Variant {
-        self.header_value(&variant.name, &format!("{path}.name"));
-        let optional = [("model", &variant.model), ("pool", &variant.pool), ("affinity", &variant.affinity)];
-        for (field, value) in optional {
-            if let Some(value) = value {
-                self.header_value(value, &format!("{path}.{field}"));
-            }
-        }
-        if let Some(ScalarText(version)) = &variant.version {
-            self.header_value(version, &format!("{path}.version"));
-        }
-        let bytes = |text: &Option<String>| text.as_ref().map(|text| text.as_bytes().to_vec());
-        Variant {
-            name: variant.name.as_bytes().to_vec(),
-            model: bytes(&variant.model),
-            version: variant.version.as_ref().map(|version| version.0.as_bytes().to_vec()),
-            pool: bytes(&variant.pool),
-            affinity: bytes(&variant.affinity),
-        }
-    }
-
-    fn keys(&mut self, model: &ModelEntry, path: &str) -> Vec<Key> {
-        let Some(sticky) = &model.sticky else { return Vec::new() };
-        if sticky.by.is_empty() {
-            self.fault(format!("{path}.sticky.by"), "expected at least one key, such as {header: x-user-id}");
-        }
-        let mut keys = Vec::with_capacity(sticky.by.len());
-        for (index, key) in sticky.by.iter().enumerate() {
-            let path = format!("{path}.sticky.by[{index}]");
-            keys.push(match key {
-                StickyKey::Header(name) => {
-                    self.header_name(name, &path);
-                    Key::Header(name.to_ascii_lowercase().into_bytes())
-                }
-                StickyKey::Cookie(name) => {
-                    self.header_value(name, &path);
-                    Key::Cookie(name.as_bytes().to_vec())
-                }
-                StickyKey::Parameter(name) => {
-                    self.header_value(name, &path);
-                    Key::Parameter(self.parameter_number(name))
-                }
-            });
-        }
-        keys
     }
 
     fn header_name(&mut self, name: &str, path: &str) {
@@ -213,5 +114,21 @@ impl Compiler {
             self.parameter_names.push(name.as_bytes().to_vec());
             self.parameter_names.len() - 1
         })
+    }
+
+    /// A part of a whole, in the unit of `whole`.
+    fn part(&mut self, value: f64, whole: f64, path: &str) -> f64 {
+        if !(0.0..=whole).contains(&value) {
+            self.fault(path, format!("expected a number from 0 to {whole}, got {value}"));
+        }
+        value / whole
+    }
+
+    fn freezes(&mut self, freezes: &[Freeze], path: &str) {
+        for (index, freeze) in freezes.iter().enumerate() {
+            if freeze.until <= freeze.from {
+                self.fault(format!("{path}[{index}].until"), "expected a time after `from`");
+            }
+        }
     }
 }

@@ -1,3 +1,5 @@
+mod policies;
+
 use super::*;
 
 type Pairs<'a> = Vec<(&'a str, &'a str)>;

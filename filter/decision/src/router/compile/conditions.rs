@@ -1,10 +1,10 @@
 //! The conditions of a rule.
 
 use super::Compiler;
-use crate::config::{Conditions, Match, MatchKind};
-use crate::matcher::{Condition, HostMatch, Matcher, ValueMatch};
+use crate::config::{self, Conditions, Match, MatchKind};
+use crate::matcher::{Bounds, Condition, HostMatch, InputMatch, Matcher, Network, ValueMatch};
 
-impl Compiler {
+impl Compiler<'_> {
     pub(super) fn matcher(&mut self, conditions: &Conditions, path: &str) -> Matcher {
         let mut compiled = Vec::new();
         if !conditions.protocols.is_empty() {
@@ -39,12 +39,32 @@ impl Compiler {
             let (name, value) = self.named(query, &format!("{path}.query[{index}]"));
             compiled.push(Condition::Query(name, value));
         }
+        for (index, claim) in conditions.claims.iter().enumerate() {
+            let (name, value) = self.named(claim, &format!("{path}.claims[{index}]"));
+            compiled.push(Condition::Claim(name, value));
+        }
+        if !conditions.source_addresses.is_empty() {
+            let path = format!("{path}.sourceAddresses");
+            compiled.push(Condition::SourceAddresses(self.networks(&conditions.source_addresses, &path)));
+        }
+        if let Some(range) = &conditions.content_length {
+            compiled.push(Condition::ContentLength(self.bounds(*range, &format!("{path}.contentLength"))));
+        }
         if let Some(not) = &conditions.not {
             compiled.push(Condition::Not(self.matcher(not, &format!("{path}.not"))));
         }
         for (index, parameter) in conditions.parameters.iter().enumerate() {
             let (_, value) = self.named(parameter, &format!("{path}.parameters[{index}]"));
             compiled.push(Condition::Parameter(self.parameter_number(&parameter.name), value));
+        }
+        if !conditions.encodings.is_empty() {
+            compiled.push(Condition::Encodings(conditions.encodings.clone()));
+        }
+        for (index, input) in conditions.inputs.iter().enumerate() {
+            compiled.push(Condition::Input(self.input(input, &format!("{path}.inputs[{index}]"))));
+        }
+        if let Some(range) = &conditions.batch_size {
+            compiled.push(Condition::BatchSize(self.bounds(*range, &format!("{path}.batchSize"))));
         }
         if compiled.is_empty() {
             self.fault(
@@ -53,6 +73,46 @@ impl Compiler {
             );
         }
         Matcher { conditions: compiled }
+    }
+
+    fn networks(&mut self, networks: &[String], path: &str) -> Vec<Network> {
+        let mut parsed = Vec::with_capacity(networks.len());
+        for (index, text) in networks.iter().enumerate() {
+            match Network::parse(text) {
+                Some(network) => parsed.push(network),
+                None => self.fault(
+                    format!("{path}[{index}]"),
+                    format!("expected an address or a network such as 10.0.0.0/8, got '{text}'"),
+                ),
+            }
+        }
+        parsed
+    }
+
+    fn bounds(&mut self, range: config::Range, path: &str) -> Bounds {
+        let max = range.max.unwrap_or(f64::INFINITY);
+        if range.min > max || range.min.is_nan() {
+            self.fault(path, format!("expected `min` not above `max`, got {} and {max}", range.min));
+        }
+        Bounds { min: range.min, max }
+    }
+
+    fn input(&mut self, input: &config::InputMatch, path: &str) -> InputMatch {
+        if input.name.is_none() && input.datatype.is_none() && input.shape.is_none() {
+            self.fault(path, "expected a `name`, a `datatype` or a `shape`");
+        }
+        if let Some(shape) = &input.shape
+            && shape.iter().any(|dimension| dimension.fract() != 0.0)
+        {
+            self.fault(format!("{path}.shape"), "expected whole numbers, -1 for any");
+        }
+        let bytes = |text: &Option<String>| text.as_ref().map(|text| text.as_bytes().to_vec());
+        let shape = input.shape.as_ref();
+        InputMatch {
+            name: bytes(&input.name),
+            datatype: bytes(&input.datatype),
+            shape: shape.map(|shape| shape.iter().map(|dimension| *dimension as i64).collect()),
+        }
     }
 
     fn hosts(&mut self, hosts: &[String], path: &str) -> Vec<HostMatch> {

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use super::Compiler;
-use crate::assign::Share;
 use crate::config;
 use crate::nearest::nearest;
-use crate::router::entry::{Entry, Rule, Split};
+use crate::router::entry::{Entry, Rule};
+use crate::router::split::{Split, Stake};
 
-impl Compiler {
+impl Compiler<'_> {
     /// A model's own rule; `variants` are the names of the model's variants.
     pub(super) fn rule(&mut self, rule: &config::Rule, variants: &[&[u8]], path: &str) -> Rule {
         let matcher = Arc::new(self.matcher(&rule.conditions, &format!("{path}.match")));
         let mut split = Split::default();
         for (name, weight, path) in self.goals(rule, path) {
             match variants.iter().position(|variant| *variant == name.as_bytes()) {
-                Some(position) => split.0.push((position, Share::new(name.as_bytes(), weight))),
+                Some(position) => split.0.push(Stake::new(position, name.as_bytes(), weight)),
                 None => {
                     let known = variants.iter().filter_map(|variant| std::str::from_utf8(variant).ok());
                     let meant = nearest(name, known);
@@ -24,7 +24,7 @@ impl Compiler {
                 }
             }
         }
-        Rule { matcher, split }
+        Rule { name: rule.name.as_bytes().to_vec(), matcher, split }
     }
 
     /// Adds each rule to the models that have all of its variants, behind their own rules.
@@ -38,9 +38,13 @@ impl Compiler {
                 let position_of = |name: &str| entry.variants.iter().position(|it| it.name == name.as_bytes());
                 let shares = goals
                     .iter()
-                    .map(|(name, weight, _)| Some((position_of(name)?, Share::new(name.as_bytes(), *weight))));
+                    .map(|(name, weight, _)| Some(Stake::new(position_of(name)?, name.as_bytes(), *weight)));
                 if let Some(shares) = shares.collect() {
-                    entry.rules.push(Rule { matcher: matcher.clone(), split: Split(shares) });
+                    entry.rules.push(Rule {
+                        name: rule.name.as_bytes().to_vec(),
+                        matcher: matcher.clone(),
+                        split: Split(shares),
+                    });
                     counts_for_one = true;
                 }
             }
