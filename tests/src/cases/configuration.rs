@@ -21,7 +21,7 @@ pub fn faults() -> Vec<Fault> {
     let fault = |name, routing, says| Fault { name, routing, says };
     vec![
         fault("text that is no JSON", "models: []".to_owned(), &["expected"]),
-        fault("JSON that is cut short", r#"{"models":["#.to_owned(), &["EOF"]),
+        fault("JSON that is cut short", r#"{"models":["#.to_owned(), &["expected a value"]),
         fault("a list at the top", "[]".to_owned(), &["expected"]),
         fault("an unknown field", json!({ "modles": [] }).to_string(), &["modles", "models"]),
         fault(

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::nearest::nearest;
-
 /// One fault.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Fault {
@@ -64,27 +62,3 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
-
-/// A fault that serde found, with the nearest known name where one was mistyped.
-pub(super) fn from_serde(error: &serde_path_to_error::Error<serde_json::Error>) -> ConfigError {
-    let path = Some(error.path().to_string()).filter(|path| path != ".").unwrap_or_default();
-    let mut message = error.inner().to_string();
-    // The JSON is made from YAML by a machine: its lines and columns say nothing where there is a path.
-    if let (false, Some((text, _))) = (path.is_empty(), message.rsplit_once(" at line ")) {
-        message = text.to_owned();
-    }
-    if let Some(known) = nearest_expected(&message) {
-        message = format!("{message}; did you mean `{known}`?");
-    }
-    Fault::new(path, message).into()
-}
-
-/// serde says "unknown field `a`, expected one of `b`, `c`": the expected name that `a` is nearest to.
-fn nearest_expected(message: &str) -> Option<&str> {
-    if !message.starts_with("unknown ") {
-        return None;
-    }
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let given = quoted.next()?;
-    nearest(given, quoted)
-}

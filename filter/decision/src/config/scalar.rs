@@ -2,15 +2,14 @@
 
 #[cfg(feature = "schema")]
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, Visitor};
-
-use crate::number::double_text;
+use super::json::Node;
+use super::read::{Place, Read};
+use crate::number::number_text;
 
 /// A text that may be written as a number or a boolean: `version: 2` is the version `2`, and so is
 /// the `2.0` that a protobuf Struct makes of it.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ScalarText(pub String);
 
 /// A relative weight: a finite number, not below 0. Default 1.
@@ -23,37 +22,17 @@ pub struct ByteSize(pub usize);
 
 // === impl ScalarText ===
 
-impl<'de> Deserialize<'de> for ScalarText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Scalar;
-        impl Visitor<'_> for Scalar {
-            type Value = ScalarText;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text, a number or a boolean")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<ScalarText, E> {
-                Ok(ScalarText(text.to_owned()))
-            }
-
-            fn visit_bool<E: de::Error>(self, value: bool) -> Result<ScalarText, E> {
-                Ok(ScalarText(value.to_string()))
-            }
-
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<ScalarText, E> {
-                Ok(ScalarText(value.to_string()))
-            }
-
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<ScalarText, E> {
-                Ok(ScalarText(value.to_string()))
-            }
-
-            fn visit_f64<E: de::Error>(self, value: f64) -> Result<ScalarText, E> {
-                Ok(ScalarText(String::from_utf8_lossy(&double_text(value)).into_owned()))
+impl Read for ScalarText {
+    fn read(node: &Node, place: &mut Place) -> Option<Self> {
+        match node {
+            Node::Text(text) => Some(Self(text.clone())),
+            Node::Bool(value) => Some(Self(value.to_string())),
+            Node::Number(literal) => number_text(literal).map(|text| Self(String::from_utf8_lossy(&text).into_owned())),
+            other => {
+                place.expected("a text, a number or a boolean", other);
+                None
             }
         }
-        deserializer.deserialize_any(Scalar)
     }
 }
 
@@ -65,13 +44,14 @@ impl Default for Weight {
     }
 }
 
-impl<'de> Deserialize<'de> for Weight {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let weight = f64::deserialize(deserializer)?;
-        if weight.is_finite() && weight >= 0.0 {
-            return Ok(Self(weight));
+impl Read for Weight {
+    fn read(node: &Node, place: &mut Place) -> Option<Self> {
+        let weight = f64::read(node, place)?;
+        if weight < 0.0 {
+            place.fault(format!("expected a number not below 0, got {weight}"));
+            return None;
         }
-        Err(de::Error::custom(format_args!("expected a number not below 0, got {weight}")))
+        Some(Self(weight))
     }
 }
 
@@ -105,10 +85,10 @@ impl std::str::FromStr for ByteSize {
     }
 }
 
-impl<'de> Deserialize<'de> for ByteSize {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let ScalarText(text) = ScalarText::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
+impl Read for ByteSize {
+    fn read(node: &Node, place: &mut Place) -> Option<Self> {
+        let ScalarText(text) = ScalarText::read(node, place)?;
+        text.parse().map_err(|error: String| place.fault(error)).ok()
     }
 }
 

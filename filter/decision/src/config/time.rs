@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer};
-
-use super::ScalarText;
+use super::json::Node;
+use super::read::{Place, Read};
 
 /// A length of time: `500ms`, `10s`, `5m` or `1h`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -14,7 +13,7 @@ pub struct Duration {
 }
 
 /// A point in time as RFC 3339 writes it: `2026-11-23T09:00:00Z`, `2026-11-23T17:00:00+08:00`.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Timestamp {
     /// Nanoseconds since 1970.
     pub nanoseconds: u64,
@@ -44,11 +43,14 @@ impl Duration {
     }
 }
 
-impl<'de> Deserialize<'de> for Duration {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let ScalarText(text) = ScalarText::deserialize(deserializer)?;
-        let expected = || de::Error::custom(format!("expected a duration such as 500ms, 10s or 5m, got '{text}'"));
-        Self::parse(&text).ok_or_else(expected)
+impl Read for Duration {
+    fn read(node: &Node, place: &mut Place) -> Option<Self> {
+        let text = String::read(node, place)?;
+        let duration = Self::parse(&text);
+        if duration.is_none() {
+            place.fault(format!("expected a duration such as 500ms, 10s or 5m, got '{text}'"));
+        }
+        duration
     }
 }
 
@@ -80,11 +82,14 @@ impl Timestamp {
     }
 }
 
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let expected = || de::Error::custom(format!("expected a time such as 2026-11-23T09:00:00Z, got '{text}'"));
-        Self::parse(&text).ok_or_else(expected)
+impl Read for Timestamp {
+    fn read(node: &Node, place: &mut Place) -> Option<Self> {
+        let text = String::read(node, place)?;
+        let time = Self::parse(&text);
+        if time.is_none() {
+            place.fault(format!("expected a time such as 2026-11-23T09:00:00Z, got '{text}'"));
+        }
+        time
     }
 }
 

@@ -398,7 +398,9 @@ fn a_shadow_whose_upstream_could_not_tell_its_model_is_refused() {
         refused(&shadow("Auto", r#", "cluster": "c", "model": "other""#))
             .starts_with("models[0].shadow: the copy has the path")
     );
-    assert!(refused(&shadow("Headers", "")).starts_with("models[0].shadow.variant: expected a `cluster`"));
+    assert!(
+        refused(&shadow("Headers", "")).starts_with("models[0].shadow.variant: expected a variant with a `cluster`")
+    );
     router(&shadow("Auto", r#", "cluster": "c""#));
     router(&shadow("Headers", r#", "cluster": "c", "model": "other""#));
 }
