@@ -37,9 +37,11 @@ lint: setup deny ## rustfmt, clippy on both targets, cargo deny
 	@$(STEP) "clippy, the filter for wasm32-wasip1" cargo clippy --quiet --package modelway-filter --target wasm32-wasip1 -- -D warnings
 	@$(STEP) "cargo deny: bans, licences, sources" .tools/cargo/bin/cargo-deny --log-level warn check bans licenses sources
 
-docs: binary ## docs/configuration.md and the JSON Schema, from the types
+docs: binary ## docs/configuration.md and the JSON Schema from the types, istio/ from the demo's mesh file
 	@$(MODELWAY) schema --form json > docs/modelway.schema.json
 	@$(MODELWAY) schema --form markdown > docs/configuration.md
+	@$(MODELWAY) render tests/demo/mesh.yaml --tier body --out istio
+	@$(MODELWAY) render tests/demo/mesh.yaml --tier header --out istio
 
 wasm: setup ## the filter's module, for wasm32-wasip1
 	@$(STEP) "building the filter for wasm32-wasip1" cargo build --quiet --profile wasm --package modelway-filter --target wasm32-wasip1

@@ -4,11 +4,16 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-mod envoy;
+mod check;
+mod faults;
 mod mesh_file;
+mod output;
+mod render;
 mod schema;
 mod serve;
+mod source;
 mod up;
+mod yaml;
 
 /// A model service mesh: a gateway filter and a model server.
 #[derive(Debug, Parser)]
@@ -24,6 +29,10 @@ enum Command {
     Serve(serve::Args),
     /// Start a whole mesh on this machine: runtimes, and Envoy with the filter before them.
     Up(up::Args),
+    /// Tell all that is wrong with mesh files, what their rules and keys need, and what is hardly meant.
+    Check(check::Args),
+    /// Write the manifests for Istio, or the configuration of a plain Envoy, from a mesh file.
+    Render(render::Args),
     /// Print the JSON Schema of a mesh file.
     Schema(schema::Args),
 }
@@ -32,6 +41,8 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),
         Command::Up(args) => up::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Render(args) => render::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Schema(args) => schema::run(&args).map(|()| ExitCode::SUCCESS),
     };
     match result {

@@ -1,28 +1,31 @@
 //! The mesh file: what the gateway gets (`routing`) and what runs it (`deployment`).
 
+mod deployment;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
-use std::num::NonZeroU16;
-use std::path::{Path, PathBuf};
+use std::path::Path as FilePath;
 
-use anyhow::{Context, bail};
-use modelway_decision::Router;
-use modelway_decision::config::{ByteSize, ConfigError, Routing};
+use anyhow::{Context, anyhow};
+use modelway_decision::config::Routing;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
+
+pub(crate) use self::deployment::{Deployment, Gateway};
+use crate::faults::{self, Fault};
+use crate::source::{Form, Section, Source};
+use crate::yaml::Path;
 
 const API_VERSION: &str = "modelway/v1alpha1";
+const SECTIONS: [&str; 3] = ["apiVersion", "routing", "deployment"];
 
-/// A mesh file that was read and checked.
+/// A mesh that was read and checked.
 #[derive(Debug)]
 pub(crate) struct Mesh {
-    /// The filter's configuration: the `routing` section as JSON, nothing added and nothing left out.
-    pub(crate) routing_json: String,
-    /// The names that clients call, without patterns.
-    pub(crate) models: Vec<String>,
+    /// The filter's configuration: the `routing` section, nothing added and nothing left out.
+    pub(crate) routing: Value,
+    pub(crate) config: Routing,
     /// What runs the mesh.
     pub(crate) deployment: Deployment,
 }
@@ -30,121 +33,81 @@ pub(crate) struct Mesh {
 /// The file as it is written.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[allow(dead_code)]
 pub(crate) struct MeshFile {
     /// `modelway/v1alpha1`.
     api_version: String,
     /// What the gateway's filter gets.
     #[serde(default)]
-    #[schemars(with = "Routing")]
-    routing: BTreeMap<String, serde_json::Value>,
-    /// What `modelway up` starts.
+    routing: Routing,
+    /// What `modelway up` starts and `modelway render` writes down.
     #[serde(default)]
     deployment: Deployment,
-}
-
-/// What `up` starts.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(crate) struct Deployment {
-    /// The Envoy that clients call.
-    pub(crate) gateway: Gateway,
-    /// The model servers behind it.
-    pub(crate) runtimes: Runtimes,
-    /// Folder whose entries are the models, relative to the mesh file. Default `models`.
-    pub(crate) models: PathBuf,
-    /// Commands to show once the mesh is up; `$MODELWAY_GATEWAY` stands for the gateway's URL.
-    pub(crate) examples: Vec<String>,
-}
-
-/// The Envoy that clients call.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(crate) struct Gateway {
-    /// Where it listens. Default 127.0.0.1.
-    pub(crate) address: IpAddr,
-    /// Default 8008; 0 takes one that is free.
-    pub(crate) port: u16,
-    /// Envoy's worker threads. Default 1.
-    pub(crate) concurrency: NonZeroU16,
-    /// How much of a connection Envoy may buffer. Default 32 KiB, as Istio's gateways have.
-    pub(crate) buffer_limit: ByteSize,
-    /// The largest request that can be sent again to another runtime. Default 64 MiB.
-    pub(crate) request_buffer_limit: ByteSize,
-}
-
-/// The model servers behind it.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(crate) struct Runtimes {
-    /// How many. Default 2.
-    pub(crate) count: NonZeroU16,
 }
 
 // === impl Mesh ===
 
 impl Mesh {
-    /// Reads a mesh file and checks both sections; a fault is told with its path or its line.
-    pub(crate) fn read(file: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let folder = file.parent().unwrap_or(Path::new(""));
-        Self::parse(&text, folder).with_context(|| format!("{} is refused", file.display()))
+    /// Reads a file that holds one routing and checks it; all faults are told, each with its path.
+    pub(crate) fn read(file: &FilePath) -> anyhow::Result<Self> {
+        let refused = || format!("{} is refused", file.display());
+        let source = Source::read(file).with_context(refused)?;
+        Self::parse(&source).with_context(refused)
     }
 
-    fn parse(text: &str, folder: &Path) -> anyhow::Result<Self> {
-        let file: MeshFile = serde_saphyr::from_str(text)?;
-        if file.api_version != API_VERSION {
-            bail!("apiVersion: expected `{API_VERSION}`, got `{}`", file.api_version);
-        }
-        let routing_json = serde_json::to_string(&file.routing)?;
-        let routing = Routing::from_json(routing_json.as_bytes()).map_err(|error| in_routing(&error))?;
-        Router::new(&routing).map_err(|error| in_routing(&error))?;
-        let names = routing.models.into_iter().map(|model| model.name);
-        let mut deployment = file.deployment;
-        deployment.models = folder.join(deployment.models);
-        Ok(Self { routing_json, models: names.filter(|name| !name.ends_with('*')).collect(), deployment })
+    /// The mesh of a file that was read.
+    pub(crate) fn parse(source: &Source) -> anyhow::Result<Self> {
+        let section = source.only_section()?;
+        let folder = source.file.parent().unwrap_or(FilePath::new(""));
+        Self::of(section, folder).map_err(|faults| {
+            let lines: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+            anyhow!("{}", lines.concat())
+        })
     }
-}
 
-/// The router speaks of paths within its section; the reader of a file needs the path within the file.
-fn in_routing(error: &ConfigError) -> anyhow::Error {
-    let faults = error.faults().iter().map(|fault| match fault.path.as_str() {
-        "" => format!("routing: {}", fault.message),
-        path => format!("routing.{path}: {}", fault.message),
-    });
-    anyhow::Error::msg(faults.collect::<Vec<_>>().join("; "))
-}
-
-// === impl Deployment ===
-
-impl Default for Deployment {
-    fn default() -> Self {
-        Self {
-            gateway: Gateway::default(),
-            runtimes: Runtimes::default(),
-            models: PathBuf::from("models"),
-            examples: Vec::new(),
+    /// The mesh of a section, or all its faults, by their paths in the file. `folder` is the file's.
+    pub(crate) fn of(section: &Section, folder: &FilePath) -> Result<Self, Vec<Fault>> {
+        let mut faults = envelope_faults(section);
+        let in_file = |path: &Path, fault: Fault| Fault { path: path.join(&fault.path), message: fault.message };
+        let routing = faults::of_routing(&section.routing).map_err(|found| {
+            faults.extend(found.into_iter().map(|fault| in_file(&section.path, fault)));
+        });
+        let deployment = Deployment::of(section).map_err(|found| {
+            faults.extend(found.into_iter().map(|fault| in_file(&Path::default().key("deployment"), fault)));
+        });
+        match (routing, deployment) {
+            (Ok((config, _)), Ok(mut deployment)) if faults.is_empty() => {
+                deployment.models = folder.join(deployment.models);
+                Ok(Self { routing: section.routing.clone(), config, deployment })
+            }
+            _ => Err(faults),
         }
     }
+
+    /// The names that clients call, without patterns.
+    pub(crate) fn models(&self) -> Vec<String> {
+        let names = self.config.models.iter().map(|model| &model.name);
+        names.filter(|name| !name.ends_with('*')).cloned().collect()
+    }
 }
 
-// === impl Gateway ===
-
-impl Default for Gateway {
-    fn default() -> Self {
-        Self {
-            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            port: 8008,
-            concurrency: NonZeroU16::MIN,
-            buffer_limit: ByteSize(32 * 1024),
-            request_buffer_limit: ByteSize(64 * 1024 * 1024),
+/// What is wrong with the file around its two sections.
+fn envelope_faults(section: &Section) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let (Form::MeshFile, Some(members)) = (section.form, section.document.as_object()) else { return faults };
+    let expected = format!("expected `apiVersion: {API_VERSION}`");
+    match members.get("apiVersion").and_then(Value::as_str) {
+        Some(API_VERSION) => {}
+        Some(other) => {
+            let path = Path::default().key("apiVersion");
+            faults.push(Fault { path, message: format!("expected `{API_VERSION}`, got `{other}`") });
         }
+        None => faults.push(Fault { path: Path::default(), message: expected }),
     }
-}
-
-// === impl Runtimes ===
-
-impl Default for Runtimes {
-    fn default() -> Self {
-        Self { count: NonZeroU16::MIN.saturating_add(1) }
+    for name in members.keys().filter(|name| !SECTIONS.contains(&name.as_str())) {
+        let known = SECTIONS.map(|section| format!("`{section}`")).join(", ");
+        let message = faults::with_nearest(&format!("unknown field `{name}`, expected one of {known}"));
+        faults.push(Fault { path: Path::default().key(name), message });
     }
+    faults
 }

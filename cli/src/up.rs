@@ -70,6 +70,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(port) = args.port {
         mesh.deployment.gateway.port = port;
     }
+    mesh.deployment.gateway.admin_port = 0;
     let programs = Programs::find(args)?;
     // One thread: the kernel ties the death signal of a child to the thread that started it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -101,14 +102,15 @@ impl Running {
         self.unless_one_stops(gateway.listen()).await?;
         progress.say(&format!("gateway at {}, its admin interface at {}", gateway.url(), gateway.admin_url()));
 
-        self.unless_one_stops(gateway.answers(&mesh.models)).await?;
-        match mesh.models.as_slice() {
+        let models = mesh.models();
+        self.unless_one_stops(gateway.answers(&models)).await?;
+        match models.as_slice() {
             [] => progress.say("ready"),
             models => progress.say(&format!("ready, through the filter, over REST and gRPC: {}", models.join(", "))),
         }
         match args.command.split_first() {
             None => {
-                progress.show_examples(&mesh.deployment.examples, &gateway, &mesh.models);
+                progress.show_examples(&mesh.deployment.examples, &gateway, &models);
                 self.unless_one_stops(std::future::pending()).await
             }
             Some((program, arguments)) => {

@@ -5,7 +5,7 @@ use serde_json::Value;
 const INTRODUCTION: &str = "# Configuration
 
 One file, two sections: `routing` is the filter's configuration, word for word what a `WasmPlugin` gets as `pluginConfig`;
-`deployment` is for `modelway up`. A field that is not known is refused, with the nearest known name; numbers may arrive as doubles.
+`deployment` is for `modelway up` and `modelway render`. A field that is not known is refused, with the nearest known name; numbers may arrive as doubles.
 A complete file: [tests/demo/mesh.yaml](../tests/demo/mesh.yaml). For editors: [modelway.schema.json](modelway.schema.json).
 
 This page is made from the types by `make docs`.

@@ -13,8 +13,8 @@ use tokio::process::Command;
 
 use super::probe::{self, until_deadline};
 use super::programs::Programs;
-use crate::envoy::{LISTENER, bootstrap};
 use crate::mesh_file::{self, Mesh};
+use crate::render::envoy::{Host, LISTENER, configuration};
 
 /// An Envoy with its bootstrap written.
 pub(crate) struct Gateway {
@@ -57,8 +57,9 @@ impl Gateway {
         runtimes: &[SocketAddr],
         folder: &Path,
     ) -> anyhow::Result<Self> {
-        let file = folder.join("envoy.json");
-        let text = serde_json::to_string_pretty(&bootstrap(mesh, runtimes, &programs.filter))?;
+        let file = folder.join("envoy.yaml");
+        let runtimes: Vec<Host> = runtimes.iter().copied().map(Host::from).collect();
+        let text = configuration(mesh, &runtimes, &programs.filter);
         std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
         Ok(Self {
             envoy: programs.envoy(),

@@ -1,15 +1,15 @@
 use super::*;
-use crate::mesh_file::Deployment;
+use crate::source::Source;
 
 fn mesh() -> Mesh {
-    let mut deployment = Deployment::default();
-    deployment.gateway.port = 18008;
-    Mesh { routing_json: r#"{"models":[]}"#.to_owned(), models: Vec::new(), deployment }
+    let text = "apiVersion: modelway/v1alpha1\nrouting: {models: []}\ndeployment: {gateway: {port: 18008}}\n";
+    Mesh::parse(&Source::parse(Path::new("mesh.yaml"), text.to_owned()).expect("YAML")).expect("valid")
 }
 
 fn made() -> Value {
-    let runtimes = [SocketAddr::from(([127, 0, 0, 1], 4001)), SocketAddr::from(([127, 0, 0, 1], 4002))];
-    bootstrap(&mesh(), &runtimes, Path::new("/filter.wasm"))
+    let runtimes = [4001, 4002].map(|port| Host::from(SocketAddr::from(([127, 0, 0, 1], port))));
+    let text = configuration(&mesh(), &runtimes, Path::new("/filter.wasm"));
+    serde_saphyr::from_str(&text).expect("YAML")
 }
 
 #[test]
@@ -17,7 +17,8 @@ fn the_filter_gets_the_routing_word_for_word_and_may_hold_headers() {
     let bootstrap = made();
     let filters = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters";
     let config = bootstrap.pointer(&format!("{filters}/0/typed_config/config")).expect("the filter");
-    assert_eq!(config["configuration"]["value"], r#"{"models":[]}"#);
+    let routing = config["configuration"]["value"].as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    assert_eq!(routing, Some(json!({"models": []})));
     assert_eq!(config["allow_on_headers_stop_iteration"], true);
     assert_eq!(config["failure_policy"], "FAIL_RELOAD");
     assert_eq!(config["vm_config"]["code"]["local"]["filename"], "/filter.wasm");
@@ -44,4 +45,19 @@ fn the_listener_takes_port_and_buffer_limit_of_the_file() {
     let listener = bootstrap.pointer("/static_resources/listeners/0").expect("the listener");
     assert_eq!(listener["address"]["socket_address"]["port_value"], 18008);
     assert_eq!(listener["per_connection_buffer_limit_bytes"], 32 * 1024);
+}
+
+#[test]
+fn every_remark_stands_above_what_it_is_about() {
+    let text = configuration(&mesh(), &[], Path::new("/filter.wasm"));
+    for comment in &COMMENTS {
+        assert!(text.contains(comment.text), "`{}` is no path of the configuration", comment.path);
+    }
+}
+
+#[test]
+fn a_service_is_found_by_its_name() {
+    let host = Host { name: "runtimes.example.com".to_owned(), port: 8001 };
+    assert_eq!(cluster(&[host])["type"], "STRICT_DNS");
+    assert_eq!(made()["static_resources"]["clusters"][0]["type"], "STATIC");
 }

@@ -1,4 +1,6 @@
-//! The Envoy bootstrap of a mesh: one listener, the filter, one route, one cluster of runtimes.
+//! The configuration of a plain Envoy: one listener, the filter, one route, one cluster of runtimes.
+//!
+//! `up` starts Envoy with what this writes, so what `render` writes is what the demo runs on.
 //!
 //! Every limit that Envoy would otherwise default is spelled out, because its defaults are those of
 //! a proxy for small, short requests: 15 s a route, three retries at a time, 1,024 requests.
@@ -6,12 +8,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::mesh_file::{Gateway, Mesh};
+use crate::yaml::{self, Comment};
 
 /// The name of the listener, by which its port is found again.
 pub(crate) const LISTENER: &str = "gateway";
@@ -23,10 +26,53 @@ const REFUSED_HEADER: &str = "x-modelway-refused";
 
 const EXTENSIONS: &str = "type.googleapis.com/envoy.extensions";
 
-/// The bootstrap configuration, as JSON.
-pub(crate) fn bootstrap(mesh: &Mesh, runtimes: &[SocketAddr], filter: &Path) -> Value {
+const COMMENTS: [Comment; 7] = [
+    Comment {
+        path: "static_resources.listeners[0].enable_reuse_port",
+        text: "Otherwise a second gateway would share the port in silence.",
+    },
+    Comment {
+        path: "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[0].request_body_buffer_limit",
+        text: "A request larger than its buffer cannot be sent again to another runtime.",
+    },
+    Comment {
+        path: "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[0].route.timeout",
+        text: "A stream of tokens has no length known beforehand; the idle timeout ends a dead one.",
+    },
+    Comment {
+        path: "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.http_filters[0].typed_config.config.allow_on_headers_stop_iteration",
+        text: "The body tier: hold the headers until the body has told the model.",
+    },
+    Comment {
+        path: "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.http_filters[0].typed_config.config.configuration.value",
+        text: "The routing section of the mesh file.",
+    },
+    Comment {
+        path: "static_resources.clusters[0].common_lb_config",
+        text: "No runtime gets more than one and a half times its share: a hot model spreads.",
+    },
+    Comment {
+        path: "static_resources.clusters[0].typed_extension_protocol_options",
+        text: "A frozen runtime keeps its TCP connections: only the keepalive notices.",
+    },
+];
+
+/// A model server.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Host {
+    /// A name or an address.
+    pub(crate) name: String,
+    pub(crate) port: u16,
+}
+
+/// The whole configuration as YAML, for `runtimes` and the module at `filter`.
+pub(crate) fn configuration(mesh: &Mesh, runtimes: &[Host], filter: &Path) -> String {
+    yaml::write(&bootstrap(mesh, runtimes, filter), &COMMENTS)
+}
+
+fn bootstrap(mesh: &Mesh, runtimes: &[Host], filter: &Path) -> Value {
     json!({
-        "admin": {"address": socket_address(SocketAddr::from(([127, 0, 0, 1], 0)))},
+        "admin": {"address": socket_address(SocketAddr::from(([127, 0, 0, 1], mesh.deployment.gateway.admin_port)))},
         "overload_manager": {"resource_monitors": [{
             "name": "envoy.resource_monitors.global_downstream_max_connections",
             "typed_config": {
@@ -46,7 +92,6 @@ fn listener(mesh: &Mesh, filter: &Path) -> Value {
     json!({
         "name": LISTENER,
         "address": socket_address(SocketAddr::new(gateway.address, gateway.port)),
-        // Otherwise a second gateway would share the port in silence.
         "enable_reuse_port": false,
         "per_connection_buffer_limit_bytes": gateway.buffer_limit.0,
         "filter_chains": [{"filters": [{
@@ -86,11 +131,10 @@ fn wasm(mesh: &Mesh, filter: &Path) -> Value {
             "name": "modelway",
             "root_id": "modelway",
             "failure_policy": "FAIL_RELOAD",
-            // The body tier: hold the headers until the body has told the model.
             "allow_on_headers_stop_iteration": true,
             "configuration": {
                 "@type": "type.googleapis.com/google.protobuf.StringValue",
-                "value": mesh.routing_json,
+                "value": yaml::json(&mesh.routing),
             },
             "vm_config": {
                 "vm_id": "modelway",
@@ -121,11 +165,9 @@ fn route_config(gateway: &Gateway) -> Value {
             },
             "routes": [{
                 "match": {"prefix": "/"},
-                // A request larger than its buffer cannot be sent again to another runtime.
                 "request_body_buffer_limit": gateway.request_buffer_limit.0,
                 "route": {
                     "cluster": "runtimes",
-                    // A stream of tokens has no length known beforehand; the idle timeout ends a dead one.
                     "timeout": "0s",
                     "hash_policy": [{"header": {"header_name": AFFINITY_HEADER}}],
                 },
@@ -134,16 +176,16 @@ fn route_config(gateway: &Gateway) -> Value {
     })
 }
 
-fn cluster(runtimes: &[SocketAddr]) -> Value {
-    let endpoints: Vec<Value> =
-        runtimes.iter().map(|address| json!({"endpoint": {"address": socket_address(*address)}})).collect();
+fn cluster(runtimes: &[Host]) -> Value {
+    let are_addresses = runtimes.iter().all(|host| host.name.parse::<IpAddr>().is_ok());
+    let address = |host: &Host| json!({"socket_address": {"address": host.name, "port_value": host.port}});
+    let endpoints: Vec<Value> = runtimes.iter().map(|host| json!({"endpoint": {"address": address(host)}})).collect();
     json!({
         "name": "runtimes",
-        "type": "STATIC",
+        "type": if are_addresses { "STATIC" } else { "STRICT_DNS" },
         "connect_timeout": "1s",
         "lb_policy": "RING_HASH",
         "ring_hash_lb_config": {"minimum_ring_size": 1024},
-        // No runtime gets more than one and a half times its share: a hot model spreads.
         "common_lb_config": {"consistent_hashing_lb_config": {"hash_balance_factor": 150}},
         "circuit_breakers": {"thresholds": [{
             "max_connections": 10_000,
@@ -154,7 +196,6 @@ fn cluster(runtimes: &[SocketAddr]) -> Value {
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": format!("{EXTENSIONS}.upstreams.http.v3.HttpProtocolOptions"),
-                // A frozen runtime keeps its TCP connections: only the keepalive notices.
                 "explicit_http_config": {"http2_protocol_options": {
                     "connection_keepalive": {"interval": "10s", "timeout": "3s"},
                 }},
@@ -162,6 +203,14 @@ fn cluster(runtimes: &[SocketAddr]) -> Value {
         },
         "load_assignment": {"cluster_name": "runtimes", "endpoints": [{"lb_endpoints": endpoints}]},
     })
+}
+
+// === impl Host ===
+
+impl From<SocketAddr> for Host {
+    fn from(address: SocketAddr) -> Self {
+        Self { name: address.ip().to_string(), port: address.port() }
+    }
 }
 
 fn socket_address(address: SocketAddr) -> Value {

@@ -1,0 +1,131 @@
+//! Whether one rule's conditions match everything that another's match.
+//!
+//! Biased towards silence: what is not certain counts as no. A condition that this module does not
+//! know is only covered by the same one.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use modelway_decision::config::{Match, MatchKind, ScalarText};
+use serde_json::{Map, Value};
+
+/// Lists of named values, every one of which must hold.
+const NAMED: [&str; 6] = ["claims", "cookies", "headers", "labels", "parameters", "query"];
+/// Lists of values, one of which it must be.
+const ANY_OF: [&str; 4] = ["hosts", "methods", "protocols", "versions"];
+
+/// What a model's labels say of a rule.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Known {
+    /// They are what it matches.
+    Holds,
+    /// This one is not.
+    Never(String),
+    /// A regular expression, which nobody looks into here.
+    Unknown,
+}
+
+/// Whether `general` matches every request that `special` matches.
+pub(super) fn covers(general: &Value, special: &Value) -> bool {
+    let (Some(general), Some(special)) = (general.as_object(), special.as_object()) else { return general == special };
+    general.iter().all(|(name, wanted)| {
+        let given = special.get(name).unwrap_or(&Value::Null);
+        match name.as_str() {
+            _ if is_nothing(wanted) || wanted == given => true,
+            "not" => !is_nothing(given) && covers(given, wanted),
+            name if NAMED.contains(&name) => {
+                items(wanted).iter().all(|wanted| items(given).iter().any(|given| covers_value(name, wanted, given)))
+            }
+            name if ANY_OF.contains(&name) => {
+                let (wanted, given) = (texts(wanted), texts(given));
+                !given.is_empty()
+                    && given.iter().all(|given| wanted.iter().any(|wanted| covers_text(name, wanted, given)))
+            }
+            _ => false,
+        }
+    })
+}
+
+/// Whether the labels that a rule matches are the model's.
+pub(super) fn labels(conditions: &Value, of_model: &BTreeMap<String, ScalarText>) -> Known {
+    let mut known = Known::Holds;
+    for wanted in conditions.get("labels").map(items).unwrap_or_default() {
+        let Ok(wanted) = serde_json::from_value::<Match>(wanted.clone()) else { return Known::Unknown };
+        let value = of_model.get(&wanted.name);
+        let holds = match (value, wanted.kind) {
+            (None, _) => false,
+            (Some(_), MatchKind::RegularExpression) => {
+                known = Known::Unknown;
+                continue;
+            }
+            (Some(_), MatchKind::Present) => true,
+            (Some(value), MatchKind::In) => wanted.values.contains(value),
+            (Some(value), MatchKind::Exact) => wanted.value.as_ref() == Some(value),
+            (Some(value), MatchKind::Prefix) => wanted.value.is_some_and(|start| value.0.starts_with(&start.0)),
+        };
+        if !holds {
+            return Known::Never(wanted.name);
+        }
+    }
+    known
+}
+
+/// The conditions without those that [`labels`] has judged.
+pub(super) fn without_labels(conditions: &Value) -> Value {
+    let members = conditions.as_object().into_iter().flatten().filter(|(name, _)| *name != "labels");
+    Value::Object(members.map(|(name, value)| (name.clone(), value.clone())).collect::<Map<_, _>>())
+}
+
+/// Whether every value that `special` takes is one that `general` takes.
+fn covers_value(list: &str, general: &Value, special: &Value) -> bool {
+    let read = |value: &Value| serde_json::from_value::<Match>(value.clone()).ok();
+    let (Some(general), Some(special)) = (read(general), read(special)) else { return general == special };
+    let same_name =
+        if list == "headers" { general.name.eq_ignore_ascii_case(&special.name) } else { general.name == special.name };
+    let taken: Option<Vec<&str>> = match special.kind {
+        MatchKind::Exact => special.value.as_ref().map(|value| vec![value.0.as_str()]),
+        MatchKind::In => Some(special.values.iter().map(|value| value.0.as_str()).collect()),
+        _ => None,
+    };
+    let value = general.value.as_ref().map(|value| value.0.as_str()).unwrap_or_default();
+    same_name
+        && match (general.kind, special.kind, taken) {
+            (MatchKind::Present, ..) => true,
+            (MatchKind::Exact, _, Some(taken)) => taken.iter().all(|taken| *taken == value),
+            (MatchKind::In, _, Some(taken)) => taken.iter().all(|taken| general.values.iter().any(|it| it.0 == *taken)),
+            (MatchKind::Prefix, _, Some(taken)) => taken.iter().all(|taken| taken.starts_with(value)),
+            (MatchKind::Prefix, MatchKind::Prefix, _) => {
+                special.value.is_some_and(|special| special.0.starts_with(value))
+            }
+            (MatchKind::RegularExpression, MatchKind::RegularExpression, _) => general.value == special.value,
+            _ => false,
+        }
+}
+
+fn covers_text(list: &str, general: &str, special: &str) -> bool {
+    if list != "hosts" {
+        return general == special;
+    }
+    let (general, special) = (general.to_ascii_lowercase(), special.to_ascii_lowercase());
+    general == special || general.strip_prefix('*').is_some_and(|suffix| special.ends_with(suffix) && special != suffix)
+}
+
+fn items(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    let text = |value: &Value| serde_json::from_value::<ScalarText>(value.clone()).ok().map(|text| text.0);
+    items(value).iter().filter_map(text).collect()
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(values) => values.is_empty(),
+        Value::Object(members) => members.values().all(is_nothing),
+        _ => false,
+    }
+}

@@ -1,0 +1,226 @@
+//! The `deployment` section: what `up` starts and `render` writes down.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+
+use modelway_decision::config::ByteSize;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::faults::{self, Fault};
+use crate::source::Section;
+use crate::yaml::Path;
+
+/// Where the mesh runs: on this machine for `up`, in a cluster or beside an Envoy of yours for `render`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Deployment {
+    /// The Envoy that clients call.
+    pub(crate) gateway: Gateway,
+    /// The filter's module, for `render`.
+    pub(crate) module: Module,
+    /// The model servers as the gateway finds them, for `render`.
+    pub(crate) service: Service,
+    /// The cluster, for `render --target istio`.
+    pub(crate) istio: Istio,
+    /// The model servers that `up` starts.
+    pub(crate) runtimes: Runtimes,
+    /// For `up`: folder whose entries are the models, relative to the mesh file. Default `models`.
+    pub(crate) models: PathBuf,
+    /// For `up`: commands to show once the mesh is up; `$MODELWAY_GATEWAY` stands for the gateway's URL.
+    pub(crate) examples: Vec<String>,
+}
+
+/// The Envoy that clients call.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Gateway {
+    /// Where it listens. Default 127.0.0.1.
+    pub(crate) address: IpAddr,
+    /// Default 8008; 0 takes one that is free.
+    pub(crate) port: u16,
+    /// Port of Envoy's admin interface, on 127.0.0.1 only. Default 9901; `up` takes one that is free.
+    pub(crate) admin_port: u16,
+    /// Envoy's worker threads, for `up`. Default 1.
+    pub(crate) concurrency: NonZeroU16,
+    /// How much of a connection Envoy may buffer. Default 32 KiB, as Istio's gateways have.
+    pub(crate) buffer_limit: ByteSize,
+    /// The largest request that can be sent again to another runtime. Default 64 MiB.
+    pub(crate) request_buffer_limit: ByteSize,
+}
+
+/// The filter's module.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Module {
+    /// Where Istio fetches it: `oci://…`, `https://…` or `file://…`.
+    pub(crate) url: Option<String>,
+    /// The SHA-256 of the module, 64 hexadecimal digits. Without it, what is fetched is not checked.
+    pub(crate) sha256: Option<String>,
+    /// Where a plain Envoy finds it. Default `/etc/envoy/modelway_filter.wasm`.
+    pub(crate) file: PathBuf,
+}
+
+/// The model servers as the gateway finds them: one port, for REST and gRPC alike.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Service {
+    /// A name or an address. Default `modelway-runtime.modelway.svc.cluster.local`.
+    pub(crate) host: String,
+    /// Default 8001.
+    pub(crate) port: NonZeroU16,
+}
+
+/// What names things in the cluster.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Istio {
+    /// What the resources are called. Default `modelway`.
+    pub(crate) name: String,
+    /// Namespace of the Gateway, the VirtualService and the DestinationRule. Default `modelway`.
+    pub(crate) namespace: String,
+    /// Namespace of the gateway's pods. Default `istio-system`.
+    pub(crate) gateway_namespace: String,
+    /// Labels of the gateway's pods. Default `istio: ingressgateway`.
+    pub(crate) gateway_selector: BTreeMap<String, String>,
+    /// The port that the gateway opens. Default 80.
+    pub(crate) gateway_port: NonZeroU16,
+    /// The hosts that clients call. Default `*`, all.
+    pub(crate) hosts: Vec<String>,
+}
+
+/// The model servers that `up` starts.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Runtimes {
+    /// How many. Default 2.
+    pub(crate) count: NonZeroU16,
+}
+
+// === impl Deployment ===
+
+impl Deployment {
+    /// The `deployment` of a document, or its faults by their paths in it.
+    pub(super) fn of(section: &Section) -> Result<Self, Vec<Fault>> {
+        let Some(value) = section.document.get("deployment").filter(|value| !value.is_null()) else {
+            return Ok(Self::default());
+        };
+        let deployment: Self = faults::of_section(value)?;
+        let faults = deployment.faults();
+        if faults.is_empty() { Ok(deployment) } else { Err(faults) }
+    }
+
+    fn faults(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let mut fault = |path: &str, message: String| faults.push(Fault { path: Path::parse(path), message });
+        if let Some(url) = &self.module.url
+            && !["oci://", "http://", "https://", "file://"].iter().any(|scheme| url.starts_with(scheme))
+        {
+            fault("module.url", format!("expected oci://…, https://… or file://…, got '{url}'"));
+        }
+        if let Some(digest) = &self.module.sha256
+            && !(digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        {
+            fault("module.sha256", format!("expected 64 hexadecimal digits, got '{digest}'"));
+        }
+        if self.service.host.is_empty() || self.service.host.contains(['/', ' ']) {
+            fault("service.host", format!("expected a host's name or address, got '{}'", self.service.host));
+        }
+        let names = [
+            ("istio.name", &self.istio.name),
+            ("istio.namespace", &self.istio.namespace),
+            ("istio.gatewayNamespace", &self.istio.gateway_namespace),
+        ];
+        for (path, name) in names {
+            if !is_kubernetes_name(name) {
+                fault(path, format!("expected at most 63 of a-z, 0-9 and `-`, got '{name}'"));
+            }
+        }
+        if self.istio.gateway_selector.is_empty() {
+            fault("istio.gatewaySelector", "expected the labels of the gateway's pods, got none".to_owned());
+        }
+        if self.istio.hosts.is_empty() {
+            fault("istio.hosts", "expected at least one host, `*` for all".to_owned());
+        }
+        faults
+    }
+}
+
+/// RFC 1123's label.
+fn is_kubernetes_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&name.len()) && name.bytes().all(is_allowed) && !name.starts_with('-') && !name.ends_with('-')
+}
+
+impl Default for Deployment {
+    fn default() -> Self {
+        Self {
+            gateway: Gateway::default(),
+            module: Module::default(),
+            service: Service::default(),
+            istio: Istio::default(),
+            runtimes: Runtimes::default(),
+            models: PathBuf::from("models"),
+            examples: Vec::new(),
+        }
+    }
+}
+
+// === impl Gateway ===
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 8008,
+            admin_port: 9901,
+            concurrency: NonZeroU16::MIN,
+            buffer_limit: ByteSize(32 * 1024),
+            request_buffer_limit: ByteSize(64 * 1024 * 1024),
+        }
+    }
+}
+
+// === impl Module ===
+
+impl Default for Module {
+    fn default() -> Self {
+        Self { url: None, sha256: None, file: PathBuf::from("/etc/envoy/modelway_filter.wasm") }
+    }
+}
+
+// === impl Service ===
+
+impl Default for Service {
+    fn default() -> Self {
+        Self {
+            host: "modelway-runtime.modelway.svc.cluster.local".to_owned(),
+            port: NonZeroU16::MIN.saturating_add(8000),
+        }
+    }
+}
+
+// === impl Istio ===
+
+impl Default for Istio {
+    fn default() -> Self {
+        Self {
+            name: "modelway".to_owned(),
+            namespace: "modelway".to_owned(),
+            gateway_namespace: "istio-system".to_owned(),
+            gateway_selector: BTreeMap::from([("istio".to_owned(), "ingressgateway".to_owned())]),
+            gateway_port: NonZeroU16::MIN.saturating_add(79),
+            hosts: vec!["*".to_owned()],
+        }
+    }
+}
+
+// === impl Runtimes ===
+
+impl Default for Runtimes {
+    fn default() -> Self {
+        Self { count: NonZeroU16::MIN.saturating_add(1) }
+    }
+}

@@ -1,0 +1,298 @@
+//! The resources of a cluster with Istio or ASM.
+
+use serde_json::{Value, json};
+
+use super::{Rendered, Tier};
+use crate::mesh_file::Mesh;
+use crate::yaml::{self, Comment};
+
+pub(super) const WRITTEN_BY: &str = "# Written by `modelway render`: change the mesh file, not this one.\n";
+pub(super) const WASM_PLUGIN: &str = "wasm-plugin.yaml";
+pub(super) const ENVOY_FILTER: &str = "envoy-filter.yaml";
+
+const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+
+/// A resource with remarks.
+struct Manifest {
+    about: &'static str,
+    comments: &'static [Comment],
+    value: Value,
+}
+
+/// The files for one tier.
+pub(super) fn manifests(mesh: &Mesh, url: &str, tier: Tier) -> Vec<Rendered> {
+    let filter = match tier {
+        Tier::Body => vec![
+            rendered(ENVOY_FILTER, vec![envoy_filter(mesh, url)]),
+            rendered("gateway-tuning.yaml", vec![gateway_tuning(mesh)]),
+        ],
+        Tier::Header => vec![rendered(WASM_PLUGIN, vec![wasm_plugin(mesh, url)])],
+    };
+    let around = [
+        rendered("virtual-service.yaml", vec![gateway(mesh), virtual_service(mesh)]),
+        rendered("destination-rule.yaml", vec![destination_rule(mesh)]),
+    ];
+    filter.into_iter().chain(around).collect()
+}
+
+fn rendered(name: &'static str, manifests: Vec<Manifest>) -> Rendered {
+    let texts: Vec<String> = manifests.into_iter().map(|manifest| manifest.text()).collect();
+    Rendered { name, text: format!("{WRITTEN_BY}{}", texts.join("---\n")) }
+}
+
+fn wasm_plugin(mesh: &Mesh, url: &str) -> Manifest {
+    let istio = &mesh.deployment.istio;
+    let mut spec = json!({
+        "selector": {"matchLabels": istio.gateway_selector},
+        "url": url,
+    });
+    if let Some(digest) = &mesh.deployment.module.sha256 {
+        spec["sha256"] = json!(digest);
+    }
+    spec["pluginName"] = json!("modelway");
+    spec["phase"] = json!("STATS");
+    spec["failStrategy"] = json!("FAIL_RELOAD");
+    spec["match"] = json!([{"mode": "CLIENT"}]);
+    spec["pluginConfig"] = mesh.routing.clone();
+    Manifest {
+        about: "The filter's header tier, with Istio's stock resource: REST calls, whose path names the model.\n\
+                gRPC calls, and keys or rules on request parameters, need the body tier: envoy-filter.yaml instead of this one.",
+        comments: &[
+            Comment { path: "metadata.namespace", text: "Where the gateway's pods are." },
+            Comment { path: "spec.phase", text: "After authentication and authorisation, before the router." },
+            Comment { path: "spec.match", text: "A gateway's listeners count as clients." },
+            Comment { path: "spec.pluginConfig", text: "The routing section of the mesh file, word for word." },
+        ],
+        value: json!({
+            "apiVersion": "extensions.istio.io/v1alpha1",
+            "kind": "WasmPlugin",
+            "metadata": {"name": istio.name, "namespace": istio.gateway_namespace},
+            "spec": spec,
+        }),
+    }
+}
+
+fn envoy_filter(mesh: &Mesh, url: &str) -> Manifest {
+    let istio = &mesh.deployment.istio;
+    let digest = mesh.deployment.module.sha256.as_deref().unwrap_or("nil");
+    let filter = json!({
+        "name": istio.name,
+        "typed_config": {
+            "@type": WASM,
+            "config": {
+                "name": istio.name,
+                "root_id": "modelway",
+                "failure_policy": "FAIL_RELOAD",
+                "allow_on_headers_stop_iteration": true,
+                "configuration": {
+                    "@type": "type.googleapis.com/google.protobuf.StringValue",
+                    "value": yaml::json(&mesh.routing),
+                },
+                "vm_config": {
+                    "vm_id": istio.name,
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": {"remote": {
+                        "http_uri": {"uri": url, "cluster": "_", "timeout": "30s"},
+                        "sha256": digest,
+                    }},
+                },
+            },
+        },
+    });
+    let place = json!({
+        "context": "GATEWAY",
+        "listener": {"filterChain": {"filter": {
+            "name": "envoy.filters.network.http_connection_manager",
+            "subFilter": {"name": "envoy.filters.http.router"},
+        }}},
+    });
+    let discovery = json!({
+        "name": istio.name,
+        "config_discovery": {
+            "config_source": {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"},
+            "type_urls": [WASM],
+        },
+    });
+    Manifest {
+        about: "The filter with both tiers: REST and gRPC, and rules and keys inside the body.\n\
+                Instead of wasm-plugin.yaml, which cannot set `allow_on_headers_stop_iteration`. Istio 1.28 or newer (Envoy 1.36).",
+        comments: &[
+            Comment { path: "metadata.namespace", text: "Where the gateway's pods are." },
+            Comment {
+                path: "spec.configPatches[0].patch.value.typed_config.config.allow_on_headers_stop_iteration",
+                text: "The body tier: hold the headers until the body has told the model.",
+            },
+            Comment {
+                path: "spec.configPatches[0].patch.value.typed_config.config.configuration.value",
+                text: "The routing section of the mesh file.",
+            },
+            Comment {
+                path: "spec.configPatches[0].patch.value.typed_config.config.vm_config.code.remote.http_uri",
+                text: "The Istio agent fetches the module and rewrites this.",
+            },
+            Comment {
+                path: "spec.configPatches[0].patch.value.typed_config.config.vm_config.code.remote.sha256",
+                text: "`nil` is Istio's word for \"not checked\"; `deployment.module.sha256` of the mesh file pins it.",
+            },
+        ],
+        value: json!({
+            "apiVersion": "networking.istio.io/v1alpha3",
+            "kind": "EnvoyFilter",
+            "metadata": {"name": istio.name, "namespace": istio.gateway_namespace},
+            "spec": {
+                "workloadSelector": {"labels": istio.gateway_selector},
+                "configPatches": [
+                    {
+                        "applyTo": "EXTENSION_CONFIG",
+                        "match": {"context": "GATEWAY"},
+                        "patch": {"operation": "ADD", "value": filter},
+                    },
+                    {
+                        "applyTo": "HTTP_FILTER",
+                        "match": place,
+                        "patch": {"operation": "INSERT_BEFORE", "value": discovery},
+                    },
+                ],
+            },
+        }),
+    }
+}
+
+fn gateway_tuning(mesh: &Mesh) -> Manifest {
+    let istio = &mesh.deployment.istio;
+    Manifest {
+        about: "What VirtualService and DestinationRule have no field for; Istio 1.28 or newer (Envoy 1.36).",
+        comments: &[
+            Comment {
+                path: "spec.configPatches[0].patch.value.request_body_buffer_limit",
+                text: "A request larger than its buffer, 32 KiB on Istio's gateways, could not be sent again to another runtime.",
+            },
+            Comment {
+                path: "spec.configPatches[1].patch.value.common_lb_config",
+                text: "No runtime gets more than one and a half times its share: a hot model spreads.",
+            },
+        ],
+        value: json!({
+            "apiVersion": "networking.istio.io/v1alpha3",
+            "kind": "EnvoyFilter",
+            "metadata": {"name": format!("{}-tuning", istio.name), "namespace": istio.gateway_namespace},
+            "spec": {
+                "workloadSelector": {"labels": istio.gateway_selector},
+                "configPatches": [
+                    {
+                        "applyTo": "HTTP_ROUTE",
+                        "match": {"context": "GATEWAY", "routeConfiguration": {"vhost": {"route": {"name": ROUTE}}}},
+                        "patch": {
+                            "operation": "MERGE",
+                            "value": {"request_body_buffer_limit": mesh.deployment.gateway.request_buffer_limit.0},
+                        },
+                    },
+                    {
+                        "applyTo": "CLUSTER",
+                        "match": {"context": "GATEWAY", "cluster": {"service": mesh.deployment.service.host}},
+                        "patch": {
+                            "operation": "MERGE",
+                            "value": {"common_lb_config": {
+                                "consistent_hashing_lb_config": {"hash_balance_factor": 150},
+                            }},
+                        },
+                    },
+                ],
+            },
+        }),
+    }
+}
+
+/// The route's name, by which the tuning finds it.
+const ROUTE: &str = "models";
+
+fn gateway(mesh: &Mesh) -> Manifest {
+    let istio = &mesh.deployment.istio;
+    Manifest {
+        about: "All calls go to the runtimes; which runtime, the DestinationRule's hash decides.",
+        comments: &[],
+        value: json!({
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "Gateway",
+            "metadata": {"name": istio.name, "namespace": istio.namespace},
+            "spec": {
+                "selector": istio.gateway_selector,
+                "servers": [{
+                    "port": {"number": istio.gateway_port, "name": "http", "protocol": "HTTP"},
+                    "hosts": istio.hosts,
+                }],
+            },
+        }),
+    }
+}
+
+fn virtual_service(mesh: &Mesh) -> Manifest {
+    let istio = &mesh.deployment.istio;
+    let service = &mesh.deployment.service;
+    Manifest {
+        about: "",
+        comments: &[
+            Comment { path: "spec.http[0].timeout", text: "A stream of tokens has no length known beforehand." },
+            Comment {
+                path: "spec.http[0].retries.retryOn",
+                text: "429 and resource-exhausted: a healthy runtime that should not take the request refuses with these.",
+            },
+        ],
+        value: json!({
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "VirtualService",
+            "metadata": {"name": istio.name, "namespace": istio.namespace},
+            "spec": {
+                "hosts": istio.hosts,
+                "gateways": [istio.name],
+                "http": [{
+                    "name": ROUTE,
+                    "route": [{"destination": {"host": service.host, "port": {"number": service.port}}}],
+                    "timeout": "0s",
+                    "retries": {
+                        "attempts": 3,
+                        "retryOn": "connect-failure,refused-stream,reset,429,resource-exhausted",
+                    },
+                }],
+            },
+        }),
+    }
+}
+
+fn destination_rule(mesh: &Mesh) -> Manifest {
+    let istio = &mesh.deployment.istio;
+    Manifest {
+        about: "Every model on few runtimes: the ring hashes the header that the filter sets.",
+        comments: &[Comment {
+            path: "spec.trafficPolicy.connectionPool.http.maxRetries",
+            text: "Envoy's default lets three retries run at a time.",
+        }],
+        value: json!({
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "DestinationRule",
+            "metadata": {"name": format!("{}-runtime", istio.name), "namespace": istio.namespace},
+            "spec": {
+                "host": mesh.deployment.service.host,
+                "trafficPolicy": {
+                    "loadBalancer": {"consistentHash": {
+                        "httpHeaderName": "x-modelway-affinity",
+                        "ringHash": {"minimumRingSize": 1024},
+                    }},
+                    "connectionPool": {
+                        "tcp": {"connectTimeout": "1s"},
+                        "http": {"http1MaxPendingRequests": 10000, "http2MaxRequests": 10000, "maxRetries": 1000},
+                    },
+                },
+            },
+        }),
+    }
+}
+
+// === impl Manifest ===
+
+impl Manifest {
+    fn text(&self) -> String {
+        let about: Vec<String> = self.about.lines().map(|line| format!("# {line}\n")).collect();
+        format!("{}{}", about.concat(), yaml::write(&self.value, self.comments))
+    }
+}
