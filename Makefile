@@ -16,7 +16,10 @@ export MODELWAY_FILTER := $(FILTER)
 export MODELWAY_ENVOY := $(CURDIR)/.tools/venv/bin/envoy
 export MODELWAY_PYTHON := $(PYTHON)
 
-.PHONY: help demo up test lint docs wasm binary setup models deny
+.PHONY: help demo up test fuzz lint docs wasm binary setup models deny
+
+# How long `make fuzz` gives each reader, in seconds.
+FUZZ_SECONDS ?= 600
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -30,10 +33,15 @@ up: wasm binary models ## start the same and stay until Ctrl-C
 test: wasm binary models ## all tests: Rust, the built filter in a test host and in a real Envoy, the demo
 	@$(STEP) "tests" cargo test --workspace
 	@$(STEP) "demo, on a free port" $(MODELWAY) up --port 0 tests/demo/mesh.yaml -- $(PYTHON) tests/demo/check.py .tools/demo/expected.json
+	@$(STEP) "fuzzing the readers, 8 s each" tests/fuzz/run.sh 8
+
+fuzz: setup ## fuzz the readers of requests and configurations for FUZZ_SECONDS each
+	@$(STEP) "fuzzing the readers, $(FUZZ_SECONDS) s each" tests/fuzz/run.sh $(FUZZ_SECONDS)
 
 lint: setup deny ## rustfmt, clippy on both targets, cargo deny
 	@$(STEP) "rustfmt" cargo fmt --all --check
 	@$(STEP) "clippy" cargo clippy --quiet --workspace --all-targets -- -D warnings
+	@$(STEP) "rustfmt and clippy, the fuzz targets" tests/fuzz/lint.sh
 	@$(STEP) "clippy, the filter for wasm32-wasip1" cargo clippy --quiet --package modelway-filter --target wasm32-wasip1 -- -D warnings
 	@$(STEP) "cargo deny: bans, licences, sources" .tools/cargo/bin/cargo-deny --log-level warn check bans licenses sources
 

@@ -10,6 +10,7 @@ fail() {
 
 packages=()
 command -v cc >/dev/null || packages+=(gcc libc6-dev)
+command -v c++ >/dev/null || packages+=(g++)
 command -v curl >/dev/null || packages+=(curl)
 if ! command -v python3 >/dev/null; then
     packages+=(python3 python3-venv)

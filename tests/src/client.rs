@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::future::Future as _;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -14,6 +15,7 @@ use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
 use tokio::time::{Duration, Sleep};
 
 use crate::gateway::{Part, Protocol, Request};
@@ -27,27 +29,73 @@ struct Pieces {
     pause: Option<Pin<Box<Sleep>>>,
 }
 
+/// A connection over HTTP/1 that stays open: one request at a time.
+pub struct Http1Connection {
+    sender: http1::SendRequest<Pieces>,
+    _driver: Driver,
+}
+
+/// A connection over HTTP/2 that stays open; its clones share it.
+#[derive(Clone)]
+pub struct Http2Connection {
+    sender: http2::SendRequest<Pieces>,
+    _driver: Arc<Driver>,
+}
+
+/// The task that moves a connection's bytes; it ends with the connection.
+struct Driver(AbortHandle);
+
 /// Sends a request over a connection of its own and collects the answer.
 pub async fn send(address: SocketAddr, request: Request) -> Result<Message> {
+    match request.protocol {
+        Protocol::Http1 => Http1Connection::open(address).await?.send(request).await,
+        Protocol::Http2 => Http2Connection::open(address).await?.send(request).await,
+    }
+}
+
+async fn connect(address: SocketAddr) -> Result<TokioIo<TcpStream>> {
     let connection = TcpStream::connect(address).await.context("cannot connect to the gateway")?;
     connection.set_nodelay(true)?;
-    let protocol = request.protocol;
-    let request = http_request(request)?;
-    match protocol {
-        Protocol::Http1 => {
-            let (mut sender, driver) = http1::handshake(TokioIo::new(connection)).await?;
-            let driver = tokio::spawn(driver);
-            let answer = collect(sender.send_request(request).await?).await;
-            driver.abort();
-            answer
-        }
-        Protocol::Http2 => {
-            let (mut sender, driver) = http2::handshake(TokioExecutor::new(), TokioIo::new(connection)).await?;
-            let driver = tokio::spawn(driver);
-            let answer = collect(sender.send_request(request).await?).await;
-            driver.abort();
-            answer
-        }
+    Ok(TokioIo::new(connection))
+}
+
+// === impl Http1Connection ===
+
+impl Http1Connection {
+    /// Connects.
+    pub async fn open(address: SocketAddr) -> Result<Self> {
+        let (sender, driver) = http1::handshake(connect(address).await?).await?;
+        Ok(Self { sender, _driver: Driver(tokio::spawn(driver).abort_handle()) })
+    }
+
+    /// Sends a request and collects the answer.
+    pub async fn send(&mut self, request: Request) -> Result<Message> {
+        self.sender.ready().await?;
+        collect(self.sender.send_request(http_request(request)?).await?).await
+    }
+}
+
+// === impl Http2Connection ===
+
+impl Http2Connection {
+    /// Connects.
+    pub async fn open(address: SocketAddr) -> Result<Self> {
+        let (sender, driver) = http2::handshake(TokioExecutor::new(), connect(address).await?).await?;
+        Ok(Self { sender, _driver: Arc::new(Driver(tokio::spawn(driver).abort_handle())) })
+    }
+
+    /// Sends a request and collects the answer.
+    pub async fn send(&mut self, request: Request) -> Result<Message> {
+        self.sender.ready().await?;
+        collect(self.sender.send_request(http_request(request)?).await?).await
+    }
+}
+
+// === impl Driver ===
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

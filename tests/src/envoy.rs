@@ -33,13 +33,26 @@ pub struct Envoy {
     admin: SocketAddr,
 }
 
+/// A running Envoy with two workers whose filter is configured by a file that it watches (Envoy's extension config
+/// discovery, which is also what Istio uses).
+pub struct ReloadingEnvoy {
+    envoy: Envoy,
+    filter: PathBuf,
+    version: u64,
+}
+
 // === impl Envoy ===
 
 impl Envoy {
     /// Starts Envoy with the module at `filter` before `upstream` and waits until it accepts requests.
     pub fn start(runtime: &Handle, setup: &Setup, filter: &Path, upstream: SocketAddr) -> Result<Self> {
         let directory = TempDir::new()?;
-        let mut process = launch(&directory, setup, filter, upstream)?.spawn().with_context(|| {
+        let command = launch(&directory, &bootstrap::render(setup, filter, upstream)?, 1)?;
+        Self::run(runtime, directory, command)
+    }
+
+    fn run(runtime: &Handle, directory: TempDir, mut command: Command) -> Result<Self> {
+        let mut process = command.spawn().with_context(|| {
             format!(
                 "cannot start {}: install it with `make setup`, or name another in {ENVOY_VARIABLE}",
                 envoy_path().display()
@@ -58,7 +71,8 @@ impl Envoy {
     pub fn validate(setup: &Setup, filter: &Path) -> Result<std::result::Result<(), String>> {
         let directory = TempDir::new()?;
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
-        let status = launch(&directory, setup, filter, nowhere)?.args(["--mode", "validate"]).status()?;
+        let bootstrap = bootstrap::render(setup, filter, nowhere)?;
+        let status = launch(&directory, &bootstrap, 1)?.args(["--mode", "validate"]).status()?;
         Ok(if status.success() { Ok(()) } else { Err(log_of(&directory)) })
     }
 
@@ -72,10 +86,54 @@ impl Envoy {
         self.admin
     }
 
+    /// A counter or gauge of Envoy's own; `None` while there is no such.
+    pub async fn stat(&self, name: &str) -> Result<Option<u64>> {
+        let stats = client::send(self.admin, Request::get(&format!("/stats?filter=^{name}$"))).await?;
+        let text = String::from_utf8_lossy(&stats.body).into_owned();
+        Ok(text.trim().rsplit_once(": ").and_then(|(_, value)| value.parse().ok()))
+    }
+
     /// Envoy's whole log so far.
     pub fn log(&self) -> String {
         log_of(&self.directory)
     }
+}
+
+// === impl ReloadingEnvoy ===
+
+impl ReloadingEnvoy {
+    /// Starts Envoy with the module at `filter` before `upstream` and waits until it accepts requests.
+    pub fn start(runtime: &Handle, setup: &Setup, filter: &Path, upstream: SocketAddr) -> Result<Self> {
+        let directory = TempDir::new()?;
+        let bootstrap = bootstrap::render_discovering(setup, &watched_path(directory.path()), upstream)?;
+        replace_watched(directory.path(), setup, filter, 1)?;
+        let command = launch(&directory, &bootstrap, 2)?;
+        let envoy = Envoy::run(runtime, directory, command)?;
+        Ok(Self { envoy, filter: filter.to_owned(), version: 1 })
+    }
+
+    /// Hands the running Envoy another configuration of the filter, and says when it was there.
+    pub fn reload(&mut self, setup: &Setup) -> Result<Instant> {
+        self.version += 1;
+        replace_watched(self.envoy.directory.path(), setup, &self.filter, self.version)
+    }
+
+    /// The Envoy itself.
+    pub fn envoy(&self) -> &Envoy {
+        &self.envoy
+    }
+}
+
+fn watched_path(directory: &Path) -> PathBuf {
+    directory.join("filter.json")
+}
+
+/// By renaming, so that Envoy never reads half a file.
+fn replace_watched(directory: &Path, setup: &Setup, filter: &Path, version: u64) -> Result<Instant> {
+    let written = directory.join("filter.json.new");
+    std::fs::write(&written, bootstrap::discovery_response(setup, filter, version)?.to_string())?;
+    std::fs::rename(&written, watched_path(directory))?;
+    Ok(Instant::now())
 }
 
 impl Drop for Envoy {
@@ -90,17 +148,17 @@ fn stop(process: &mut Child) {
     let _ = process.wait();
 }
 
-fn launch(directory: &TempDir, setup: &Setup, filter: &Path, upstream: SocketAddr) -> Result<Command> {
-    let bootstrap = directory.path().join("bootstrap.json");
-    std::fs::write(&bootstrap, bootstrap::render(setup, filter, upstream)?.to_string())?;
+fn launch(directory: &TempDir, bootstrap: &serde_json::Value, workers: u32) -> Result<Command> {
+    let path = directory.path().join("bootstrap.json");
+    std::fs::write(&path, bootstrap.to_string())?;
     let log = File::create(log_path(directory))?;
     let mut command = Command::new(envoy_path());
     command
         .arg("--config-path")
-        .arg(&bootstrap)
+        .arg(&path)
         .arg("--admin-address-path")
         .arg(admin_path(directory))
-        .args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"])
+        .args(["--concurrency", &workers.to_string(), "--disable-hot-restart", "--log-level", "warning"])
         .args(["--component-log-level", "wasm:info"])
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)

@@ -10,4 +10,5 @@ pub mod gateway;
 pub mod headers;
 pub mod host;
 pub mod inference;
+pub mod load;
 pub mod upstream;

@@ -212,23 +212,28 @@ enum Empty {
     Kept,
 }
 
+/// What servers split a path at.
+const SEPARATORS: [&[u8]; 2] = [b"/\\", b"/"];
+
 /// Every way in which some server may read a path: percent-escapes decoded once or twice, before the
-/// path is split or behind it; path parameters (`;a=b`) dropped; slashes merged or not; dot segments
-/// resolved.
+/// path is split or behind it; a backslash taken for a slash or not; path parameters (`;a=b`)
+/// dropped; slashes merged or not; dot segments resolved.
 fn readings(path: &[u8]) -> Vec<Vec<Vec<u8>>> {
     let decoded = |text: &[u8]| percent_decoded(text).into_owned();
     let once = decoded(path);
     let twice = decoded(&once);
-    let split_behind = |path: &[u8]| split(path).map(<[u8]>::to_vec).collect::<Vec<_>>();
-    let split_before: Vec<Vec<u8>> = split(path).map(decoded).collect();
-    let split_before_twice = split_before.iter().map(|segment| decoded(segment)).collect();
-    let ways = [split_behind(&once), split_behind(&twice), split_before, split_before_twice];
-    let with_empty = |empty| ways.iter().map(move |segments| resolved(segments, empty));
-    with_empty(Empty::Merged).chain(with_empty(Empty::Kept)).collect()
+    let ways = SEPARATORS.iter().flat_map(|separators| {
+        let split_behind = |path: &[u8]| split(path, separators).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let split_before: Vec<Vec<u8>> = split(path, separators).map(decoded).collect();
+        let split_before_twice = split_before.iter().map(|segment| decoded(segment)).collect();
+        [split_behind(&once), split_behind(&twice), split_before, split_before_twice]
+    });
+    let with_empty = |segments: Vec<Vec<u8>>| [Empty::Merged, Empty::Kept].map(|empty| resolved(&segments, empty));
+    ways.flat_map(with_empty).collect()
 }
 
-fn split(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    path.split(|&byte| byte == b'/' || byte == b'\\')
+fn split<'p>(path: &'p [u8], separators: &[u8]) -> impl Iterator<Item = &'p [u8]> {
+    path.split(|byte| separators.contains(byte))
 }
 
 /// The segments that are left, without empty ones, once `.` and `..` are resolved.

@@ -1,5 +1,6 @@
 //! Envoy's bootstrap: one listener, the filter, the router, one upstream, and two routes of which the second is taken
-//! only if the filter's header has made Envoy choose its route anew.
+//! only if the filter's header has made Envoy choose its route anew. The filter stands in it, or in a file beside it
+//! that Envoy watches.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,24 +10,58 @@ use serde_json::{Value, json};
 
 use crate::gateway::{ROUTE_MARK, Setup};
 
+const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
+/// The name under which the filter's configuration is discovered.
+const DISCOVERED: &str = "modelway";
+
 pub(super) fn render(setup: &Setup, filter: &Path, upstream: SocketAddr) -> Result<Value> {
-    let filter = filter.to_str().ok_or_else(|| anyhow!("the path of the filter is not text"))?;
-    Ok(json!({
+    Ok(bootstrap(setup, &json!({ "name": "modelway", "typed_config": wasm(setup, filter)? }), upstream))
+}
+
+/// The same with the filter's configuration in a file that Envoy watches: what [`discovery_response`] says.
+pub(super) fn render_discovering(setup: &Setup, watched: &Path, upstream: SocketAddr) -> Result<Value> {
+    let filter = json!({
+        "name": DISCOVERED,
+        "config_discovery": {
+            "config_source": { "path_config_source": { "path": text(watched)? }, "resource_api_version": "V3" },
+            "type_urls": [WASM],
+        },
+    });
+    Ok(bootstrap(setup, &filter, upstream))
+}
+
+/// What a watched file holds.
+pub(super) fn discovery_response(setup: &Setup, filter: &Path, version: u64) -> Result<Value> {
+    Ok(json!({ "version_info": version.to_string(), "resources": [{
+        "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+        "name": DISCOVERED,
+        "typed_config": wasm(setup, filter)?,
+    }] }))
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| anyhow!("the path {} is not text", path.display()))
+}
+
+fn bootstrap(setup: &Setup, filter: &Value, upstream: SocketAddr) -> Value {
+    json!({
+        // What is discovered needs it.
+        "node": { "id": "gateway", "cluster": "gateway" },
         "admin": { "address": address("127.0.0.1", 0) },
         "static_resources": {
             "listeners": [listener(setup, filter)],
             "clusters": [cluster(upstream)],
         },
-    }))
+    })
 }
 
 fn address(host: &str, port: u16) -> Value {
     json!({ "socket_address": { "address": host, "port_value": port } })
 }
 
-fn listener(setup: &Setup, filter: &str) -> Value {
+fn listener(setup: &Setup, filter: &Value) -> Value {
     json!({
         "name": "gateway",
         "address": address("127.0.0.1", 0),
@@ -38,7 +73,7 @@ fn listener(setup: &Setup, filter: &str) -> Value {
                 "stat_prefix": "gateway",
                 "codec_type": "AUTO",
                 "http2_protocol_options": { "initial_stream_window_size": setup.http2_window() },
-                "http_filters": [wasm(setup, filter), router()],
+                "http_filters": [filter, router()],
                 "route_config": {
                     "name": "models",
                     "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [
@@ -51,22 +86,19 @@ fn listener(setup: &Setup, filter: &str) -> Value {
     })
 }
 
-fn wasm(setup: &Setup, filter: &str) -> Value {
+fn wasm(setup: &Setup, filter: &Path) -> Result<Value> {
     let mut plugin = json!({
         "name": "modelway",
         "root_id": "modelway",
         "configuration": { "@type": "type.googleapis.com/google.protobuf.StringValue", "value": setup.routing },
-        "vm_config": { "runtime": "envoy.wasm.runtime.v8", "code": { "local": { "filename": filter } } },
+        "vm_config": { "runtime": "envoy.wasm.runtime.v8", "code": { "local": { "filename": text(filter)? } } },
     });
     if setup.stop_iteration
         && let Some(plugin) = plugin.as_object_mut()
     {
         plugin.insert("allow_on_headers_stop_iteration".to_owned(), Value::Bool(true));
     }
-    json!({
-        "name": "modelway",
-        "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": plugin },
-    })
+    Ok(json!({ "@type": WASM, "config": plugin }))
 }
 
 fn router() -> Value {

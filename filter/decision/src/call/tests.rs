@@ -143,6 +143,8 @@ fn a_model_path_that_has_a_second_reading_is_ambiguous() {
         "/v2/a//../../models/iris/infer",
         "/V2/./models/iris/infer",
         "/v2/x/%252e%252e/models/iris/infer",
+        "/v2/;a\\b/models/iris/infer",
+        "/v2/a%5Cb/../models/iris/infer",
     ] {
         assert_eq!(rest(path), Call::Ambiguous, "{path}");
     }

@@ -1,0 +1,195 @@
+//! A request through the decision, step by step as the filter takes it.
+
+use modelway_decision::{Decision, Peek, Route, Router, Start, rewrite};
+
+use crate::input::pieces;
+
+/// The fields of a request, `:method` and `:path` among them.
+pub type Headers = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// A draw for requests without a key.
+const DRAW: u64 = 0x1234_5678_9abc_def0;
+
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Its header fields.
+    pub headers: Headers,
+    /// Its body; `None`: the headers end it.
+    pub body: Option<Vec<u8>>,
+}
+
+/// Where it went.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Seen {
+    /// On, as it was.
+    Passed,
+    /// Nowhere; the HTTP and the gRPC status of the answer.
+    Refused(u32, u32),
+    /// To a model.
+    Routed(Routed),
+}
+
+/// What the upstream gets, and is told in headers.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Routed {
+    /// `x-modelway-model`.
+    pub model: Vec<u8>,
+    /// `x-modelway-variant`.
+    pub variant: Option<Vec<u8>>,
+    /// `x-modelway-target`.
+    pub target: Vec<u8>,
+    /// `x-modelway-version`.
+    pub version: Option<Vec<u8>>,
+    /// `x-modelway-affinity`.
+    pub affinity: Vec<u8>,
+    /// `x-modelway-pool`.
+    pub pool: Option<Vec<u8>>,
+    /// The path.
+    pub path: Vec<u8>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// A router of a configuration that must be right.
+///
+/// # Panics
+///
+/// Where it is refused.
+pub fn router(routing: &serde_json::Value) -> Router {
+    match Router::from_json(routing.to_string().as_bytes()) {
+        Ok(router) => router,
+        Err(error) => panic!("{routing} is refused: {error}"),
+    }
+}
+
+/// Sends a request, its body cut at these places.
+pub fn send(router: &Router, request: &Request, cuts: &[usize]) -> Seen {
+    let head = &request.headers;
+    let mut peek = match router.start(head, request.body.is_some(), DRAW) {
+        Start::Known(route) => return seen(request, route, None),
+        Start::Read(peek) => peek,
+    };
+    let body = request.body.as_deref().unwrap_or_default();
+    let mut received = 0;
+    for piece in pieces(body, cuts) {
+        received += piece.len();
+        // As the filter does: what has come so far, from where the peek is, as much as it has room for.
+        let from = peek.taken();
+        let to = received.min(from + peek.room());
+        if router.read(head, &mut peek, body.get(from..to).unwrap_or_default()) {
+            break;
+        }
+    }
+    let route = router.finish(head, Some(&peek), DRAW);
+    seen(request, route, Some(&peek))
+}
+
+/// Sends it whole, in these pieces and in many small ones: however it is cut, the same must come of it.
+///
+/// # Panics
+///
+/// Where it does not.
+pub fn send_in_pieces(router: &Router, request: &Request, cuts: &[usize]) -> Seen {
+    let whole = send(router, request, &[]);
+    if let Some(body) = &request.body {
+        assert_eq!(whole, send(router, request, cuts), "cut at {cuts:?}");
+        // A long body byte by byte would take most of the time.
+        let step = body.len() / 128 + 1;
+        let everywhere: Vec<usize> = (0..body.len()).step_by(step).collect();
+        assert_eq!(whole, send(router, request, &everywhere), "cut after every {step} bytes");
+    }
+    whole
+}
+
+fn seen(request: &Request, route: Route<'_>, peek: Option<&Peek>) -> Seen {
+    match route {
+        Route::Pass => Seen::Passed,
+        Route::Reply(reply) => Seen::Refused(reply.status.into(), reply.grpc_status as u32),
+        Route::To(decision) => Seen::Routed(routed(request, &decision, peek)),
+    }
+}
+
+fn routed(request: &Request, decision: &Decision<'_>, peek: Option<&Peek>) -> Routed {
+    let told = [
+        Some(&*decision.model),
+        decision.variant,
+        Some(&*decision.target),
+        decision.version.as_deref(),
+        Some(&*decision.affinity),
+        decision.pool,
+    ];
+    for value in told.into_iter().flatten() {
+        assert!(!value.iter().any(u8::is_ascii_control), "{} is no header", value.escape_ascii());
+    }
+    let path = request.headers.iter().find(|(name, _)| name == b":path").map(|(_, value)| value.clone());
+    let body = request.body.clone().unwrap_or_default();
+    Routed {
+        model: decision.model.to_vec(),
+        variant: decision.variant.map(<[u8]>::to_vec),
+        target: decision.target.to_vec(),
+        version: decision.version.as_deref().map(<[u8]>::to_vec),
+        affinity: decision.affinity.to_vec(),
+        pool: decision.pool.map(<[u8]>::to_vec),
+        path: decision.path.clone().or(path).unwrap_or_default(),
+        body: if decision.rewrites_message { rewritten(&body, decision, peek) } else { body },
+    }
+}
+
+fn rewritten(body: &[u8], decision: &Decision<'_>, peek: Option<&Peek>) -> Vec<u8> {
+    let reader = peek.and_then(Peek::grpc_reader).expect("a message that was read");
+    let (read, rest) = body.split_at(reader.offset());
+    match rewrite::message_start(read, reader, &decision.target, decision.version.as_deref()) {
+        Some(start) => [start.as_slice(), rest].concat(),
+        None => body.to_vec(),
+    }
+}
+
+// === impl Request ===
+
+impl Request {
+    /// A request with these fields first.
+    pub fn new(method: &str, path: &[u8], body: Option<&[u8]>) -> Self {
+        let headers = vec![
+            (b":method".to_vec(), method.as_bytes().to_vec()),
+            (b":path".to_vec(), path.to_vec()),
+            (b":authority".to_vec(), b"models.example".to_vec()),
+        ];
+        Self { headers, body: body.map(<[u8]>::to_vec) }
+    }
+
+    /// The same with one more field.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push((name.as_bytes().to_vec(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// A JSON `POST`.
+    pub fn json(path: &str, body: &[u8]) -> Self {
+        Self::new("POST", path.as_bytes(), Some(body)).header("content-type", "application/json")
+    }
+
+    /// A gRPC call for a model.
+    pub fn grpc(body: &[u8]) -> Self {
+        Self::new("POST", b"/inference.GRPCInferenceService/ModelInfer", Some(body))
+            .header("content-type", "application/grpc")
+    }
+}
+
+// === impl Seen ===
+
+impl Seen {
+    /// What the upstream gets where it was routed.
+    pub fn routed(&self) -> Option<&Routed> {
+        match self {
+            Self::Routed(routed) => Some(routed),
+            Self::Passed | Self::Refused(..) => None,
+        }
+    }
+
+    /// The variant where there is one.
+    pub fn variant(&self) -> Option<&[u8]> {
+        self.routed()?.variant.as_deref()
+    }
+}

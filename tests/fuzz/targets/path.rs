@@ -1,0 +1,5 @@
+//! Paths.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| modelway_fuzz::path::check(data));

@@ -1,0 +1,5 @@
+//! Whole requests.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| modelway_fuzz::request::check(data));
