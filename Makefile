@@ -7,6 +7,7 @@ SHELL := bash
 
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 FILTER := $(TARGET_DIR)/wasm32-wasip1/wasm/modelway_filter.wasm
+FILTER_HEADERS := $(TARGET_DIR)/wasm32-wasip1/wasm/modelway_filter_headers.wasm
 MODELWAY := $(TARGET_DIR)/debug/modelway
 PYTHON := $(CURDIR)/.tools/venv/bin/python
 STEP := tests/setup/step.sh
@@ -51,8 +52,10 @@ docs: binary ## docs/configuration.md and the JSON Schema from the types, istio/
 	@$(MODELWAY) render tests/demo/mesh.yaml --tier body --out istio
 	@$(MODELWAY) render tests/demo/mesh.yaml --tier header --out istio
 
-wasm: setup ## the filter's module, for wasm32-wasip1
+wasm: setup ## the filter's module, and the one for configurations that headers decide, for wasm32-wasip1
 	@$(STEP) "building the filter for wasm32-wasip1" cargo build --quiet --profile wasm --package modelway-filter --target wasm32-wasip1
+	@$(STEP) "building the filter without its body tier" cargo build --quiet --profile wasm-headers --no-default-features --package modelway-filter --target wasm32-wasip1
+	@cp --update $(TARGET_DIR)/wasm32-wasip1/wasm-headers/modelway_filter.wasm $(FILTER_HEADERS)
 
 binary: setup ## the modelway binary
 	@$(STEP) "building modelway, with its dependencies the first time" cargo build --quiet --package modelway

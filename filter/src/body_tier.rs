@@ -79,7 +79,7 @@ impl BodyTier {
     /// A body callback came for a held request.
     pub(crate) fn body_while_held(&self) {
         if matches!(self.state.replace(State::Confirmed), State::Missing { .. }) {
-            log::info!("the gateway does show request bodies while headers are held: the body tier is on");
+            crate::host::info("the gateway does show request bodies while headers are held: the body tier is on");
         }
     }
 
@@ -90,7 +90,7 @@ impl BodyTier {
         }
         self.state.set(State::Missing { last_probe: now });
         if !self.has_warned.replace(true) {
-            log::warn!("{MISSING}");
+            crate::host::warn(MISSING);
         }
     }
 }

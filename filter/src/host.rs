@@ -4,10 +4,16 @@
 
 mod abi;
 mod header_map;
+mod log;
 
+pub(crate) use self::abi::allocate;
 pub(crate) use self::header_map::HeaderMap;
+#[cfg(feature = "body")]
+pub(crate) use self::log::info;
+pub(crate) use self::log::{error, log_panics, warn};
 
-use proxy_wasm::types::{BufferType, MapType};
+use std::fmt;
+use std::hash::BuildHasher;
 
 /// Why the gateway refused a call, as its number: 1 not found, 2 bad argument …
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -16,39 +22,55 @@ pub(crate) struct Refused(pub(crate) i32);
 /// Says where a stream goes on.
 const REQUEST_STREAM: i32 = 0;
 
+/// Header maps by the ABI's numbers.
+const REQUEST_HEADERS: i32 = 0;
+const RESPONSE_HEADERS: i32 = 2;
+
+/// Buffers by the ABI's numbers.
+const REQUEST_BODY: i32 = 0;
+const PLUGIN_CONFIGURATION: i32 = 7;
+
+// === impl Refused ===
+
+impl fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "status {}", self.0)
+    }
+}
+
 /// The request's headers; none once they have gone on.
 pub(crate) fn request_headers() -> Result<HeaderMap, Refused> {
-    abi::header_map_pairs(MapType::HttpRequestHeaders as i32).map(HeaderMap::new)
+    abi::header_map_pairs(REQUEST_HEADERS).map(HeaderMap::new)
 }
 
 /// Sets a header of the request, whatever it was.
 pub(crate) fn set_request_header(name: &str, value: &[u8]) -> Result<(), Refused> {
-    abi::replace_header(MapType::HttpRequestHeaders as i32, name.as_bytes(), value)
+    abi::replace_header(REQUEST_HEADERS, name.as_bytes(), value)
 }
 
 /// Removes every copy of a header of the request.
 pub(crate) fn remove_request_header(name: &[u8]) -> Result<(), Refused> {
-    abi::remove_header(MapType::HttpRequestHeaders as i32, name)
+    abi::remove_header(REQUEST_HEADERS, name)
 }
 
 /// Sets a header of the answer, whatever it was.
 pub(crate) fn set_response_header(name: &str, value: &[u8]) -> Result<(), Refused> {
-    abi::replace_header(MapType::HttpResponseHeaders as i32, name.as_bytes(), value)
+    abi::replace_header(RESPONSE_HEADERS, name.as_bytes(), value)
 }
 
 /// Removes every copy of a header of the answer.
 pub(crate) fn remove_response_header(name: &str) -> Result<(), Refused> {
-    abi::remove_header(MapType::HttpResponseHeaders as i32, name.as_bytes())
+    abi::remove_header(RESPONSE_HEADERS, name.as_bytes())
 }
 
 /// Bytes of the request's body that the gateway holds.
 pub(crate) fn request_body(start: usize, length: usize) -> Result<Vec<u8>, Refused> {
-    abi::buffer(BufferType::HttpRequestBody as i32, start, length)
+    abi::buffer(REQUEST_BODY, start, length)
 }
 
 /// Replaces the first `length` bytes of the request's body. Envoy edits a body nowhere else but at its ends.
 pub(crate) fn replace_request_body_start(length: usize, with: &[u8]) -> Result<(), Refused> {
-    abi::set_buffer(BufferType::HttpRequestBody as i32, 0, length, with)
+    abi::set_buffer(REQUEST_BODY, 0, length, with)
 }
 
 /// The plugin's configuration.
@@ -56,12 +78,18 @@ pub(crate) fn plugin_configuration(length: usize) -> Result<Vec<u8>, Refused> {
     if length == 0 {
         return Ok(Vec::new());
     }
-    abi::buffer(BufferType::PluginConfiguration as i32, 0, length)
+    abi::buffer(PLUGIN_CONFIGURATION, 0, length)
 }
 
 /// Nanoseconds since 1970.
 pub(crate) fn now() -> u64 {
     abi::current_time_nanoseconds().unwrap_or_default()
+}
+
+/// Where a sequence of draws begins, another one each time.
+pub(crate) fn random_seed() -> u64 {
+    // The standard library seeds this from the host's random source, for each instance anew.
+    std::collections::hash_map::RandomState::new().hash_one(now())
 }
 
 /// From now on `on_tick` is called so often; 0 stops it.

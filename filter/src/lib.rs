@@ -1,23 +1,24 @@
-//! The WebAssembly shell of the decision: proxy-wasm callbacks and host calls, no policy.
+//! The WebAssembly shell of the decision: the callbacks of the proxy-wasm ABI and host calls, no policy.
 //!
-//! A request is decided in the header callback where its headers tell all ([`stream`]). Where the
-//! body tells the rest, the headers are held while the first bytes are read; [`body_tier`] watches
-//! whether the gateway shows them at all. [`host`] wraps the calls to the gateway, because those of
-//! the SDK panic on what a client can cause.
+//! [`exports`] is what the gateway calls: only the callbacks that are used, because it enters the
+//! module for each one that is there. They find a plugin or a stream in [`contexts`]. A request is
+//! decided in the header callback where its headers tell all ([`stream`]). Where the body tells the
+//! rest, the headers are held while the first bytes are read ([`held`]); [`body_tier`] watches
+//! whether the gateway shows them at all. [`host`] wraps the calls to the gateway.
 
 #![deny(unsafe_code, clippy::indexing_slicing)]
-// The one public function is the module's start, which the SDK's macro writes.
-#![allow(missing_docs)]
 
-mod body_tier;
+mod contexts;
+mod exports;
+// Its calls are all there, whichever tier uses them.
+#[cfg_attr(not(feature = "body"), allow(dead_code))]
 mod host;
 mod plugin;
-mod root;
+mod settle;
 mod stream;
+mod table;
 
-use proxy_wasm::types::LogLevel;
-
-proxy_wasm::main! {{
-    proxy_wasm::set_log_level(LogLevel::Info);
-    proxy_wasm::set_root_context(|_| Box::new(root::PluginContext::default()));
-}}
+#[cfg(feature = "body")]
+mod body_tier;
+#[cfg(feature = "body")]
+mod held;

@@ -1,21 +1,26 @@
 //! One request and its answer.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
-use modelway_decision::call::is_grpc;
 use modelway_decision::header::{self, Headers};
-use modelway_decision::{Decision, Peek, Reply, Route, Start, rewrite};
-use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::Action;
+use modelway_decision::{Peek, Start};
 
-use crate::body_tier::Hold;
-use crate::host::{self, HeaderMap, Refused};
-use crate::plugin::{Plugin, Watched};
+use crate::host::{self, HeaderMap};
+use crate::plugin::Plugin;
+use crate::settle::{Chosen, Outcome, settle};
+
+/// What the gateway is to do with what it has just shown.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Action {
+    /// Let it go on.
+    Continue = 0,
+    /// Hold it.
+    Pause = 1,
+}
 
 /// A stream's state, from its headers to its answer.
 pub(crate) struct Stream {
-    context_id: u32,
     /// None only where the gateway runs streams of a plugin whose configuration it refused.
     plugin: Option<Rc<Plugin>>,
     request: Request,
@@ -24,253 +29,115 @@ pub(crate) struct Stream {
 enum Request {
     /// Nothing to do with the body.
     Settled(Option<Chosen>),
-    /// Held, or held before.
-    Held(Rc<RefCell<Held>>),
-}
-
-/// What the answer's headers will say.
-struct Chosen {
-    model: Vec<u8>,
-    variant: Option<Vec<u8>>,
-}
-
-/// A request whose headers wait for its body. The timer reaches it too.
-struct Held {
-    head: HeaderMap,
-    random: u64,
-    stage: Stage,
-}
-
-// A held request is on the heap already, shared with the timer; another box would gain nothing.
-#[allow(clippy::large_enum_variant)]
-enum Stage {
-    Waiting(Peek),
+    /// Its headers wait for the body.
+    #[cfg(feature = "body")]
+    Held(Box<crate::held::Held>),
     /// Let go by the timer, with nothing read.
-    Released {
-        at: u64,
-        chosen: Option<Chosen>,
-    },
-    Settled(Option<Chosen>),
+    #[cfg(feature = "body")]
+    Released { at: u64, chosen: Option<Chosen> },
 }
 
 // === impl Stream ===
 
 impl Stream {
-    pub(crate) fn new(context_id: u32, plugin: Option<Rc<Plugin>>) -> Self {
-        Self { context_id, plugin, request: Request::Settled(None) }
+    pub(crate) fn new(plugin: Option<Rc<Plugin>>) -> Self {
+        Self { plugin, request: Request::Settled(None) }
     }
 
-    fn hold(&mut self, plugin: &Rc<Plugin>, head: HeaderMap, peek: Peek, random: u64) -> Action {
-        let now = host::now();
-        let deadline = match plugin.body_tier.hold(now) {
-            Hold::AsNeeded => None,
-            Hold::Until(deadline) => Some(deadline),
-            Hold::No => {
-                let outcome = settle(&head, plugin.router.finish(&head, None, random), None);
-                return self.settled(outcome);
-            }
-        };
-        let held = Rc::new(RefCell::new(Held { head, random, stage: Stage::Waiting(peek) }));
-        if let Some(deadline) = deadline {
-            let watched: Rc<RefCell<dyn Watched>> = held.clone();
-            plugin.watch(self.context_id, deadline, &watched);
-        }
-        self.request = Request::Held(held);
-        Action::Pause
-    }
-
-    fn settled(&mut self, outcome: Outcome) -> Action {
-        let (chosen, action) = outcome.parts();
-        self.request = Request::Settled(chosen);
-        action
-    }
-}
-
-impl Context for Stream {}
-
-impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
+    pub(crate) fn request_headers(&mut self, context_id: u32, end_of_stream: bool) -> Action {
         let Some(plugin) = self.plugin.clone() else { return Action::Continue };
         let head = match host::request_headers() {
             Ok(head) => head,
             Err(refused) => {
-                log::error!("the gateway does not show the request's headers ({refused:?}): it goes on as it is");
+                host::error(&format!(
+                    "the gateway does not show the request's headers ({refused}): it goes on as it is"
+                ));
                 return Action::Continue;
             }
         };
         remove_ours(&head);
         let random = plugin.random();
         match plugin.router.start(&head, !end_of_stream, random) {
-            Start::Known(route) => {
-                let outcome = settle(&head, route, None);
-                self.settled(outcome)
+            Start::Known(route) => self.settled(settle(&head, route, None)),
+            Start::Read(peek) => self.read(&plugin, context_id, head, random, peek),
+        }
+    }
+
+    #[cfg(feature = "body")]
+    fn read(&mut self, plugin: &Plugin, context_id: u32, head: HeaderMap, random: u64, peek: Peek) -> Action {
+        match crate::held::Held::new(head, random, peek).hold(plugin, context_id) {
+            Ok(held) => {
+                self.request = Request::Held(held);
+                Action::Pause
             }
-            Start::Read(peek) => self.hold(&plugin, head, peek, random),
+            Err(outcome) => self.settled(outcome),
         }
     }
 
-    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
-        let Request::Held(held) = &self.request else { return Action::Continue };
-        let Some(plugin) = &self.plugin else { return Action::Continue };
-        held.borrow_mut().body(plugin, size, end_of_stream)
+    /// Without the body tier the headers decide.
+    #[cfg(not(feature = "body"))]
+    fn read(&mut self, plugin: &Plugin, _: u32, head: HeaderMap, random: u64, _: Peek) -> Action {
+        self.settled(settle(&head, plugin.router.finish(&head, None, random), None))
     }
 
-    fn on_http_request_trailers(&mut self, _: usize) -> Action {
-        let Request::Held(held) = &self.request else { return Action::Continue };
+    #[cfg(feature = "body")]
+    pub(crate) fn request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         let Some(plugin) = &self.plugin else { return Action::Continue };
-        held.borrow_mut().decide(plugin)
-    }
-
-    fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
-        match &self.request {
-            Request::Settled(chosen) => label_answer(chosen.as_ref()),
-            Request::Held(held) => match &held.borrow().stage {
-                Stage::Released { chosen, .. } | Stage::Settled(chosen) => label_answer(chosen.as_ref()),
-                Stage::Waiting(_) => label_answer(None),
+        match &mut self.request {
+            Request::Settled(_) => Action::Continue,
+            Request::Held(held) => match held.read(plugin, size, end_of_stream) {
+                Some(outcome) => self.settled(outcome),
+                None => Action::Pause,
             },
+            Request::Released { at, chosen } => {
+                plugin.body_tier.body_after_release(*at, host::now());
+                self.request = Request::Settled(chosen.take());
+                Action::Continue
+            }
         }
+    }
+
+    #[cfg(feature = "body")]
+    pub(crate) fn request_trailers(&mut self) -> Action {
+        let (Some(plugin), Request::Held(held)) = (&self.plugin, &self.request) else { return Action::Continue };
+        let outcome = held.decide(plugin);
+        self.settled(outcome)
+    }
+
+    /// Lets a held request go, routed by its headers. The stream must be the effective context.
+    #[cfg(feature = "body")]
+    pub(crate) fn release(&mut self, now: u64) {
+        let (Some(plugin), Request::Held(held)) = (&self.plugin, &self.request) else { return };
+        match held.decide_by_headers(plugin) {
+            Outcome::GoesOn(chosen) => {
+                self.request = Request::Released { at: now, chosen };
+                if let Err(refused) = host::resume_request() {
+                    host::error(&format!("the gateway does not let a held request go on ({refused})"));
+                }
+            }
+            Outcome::Answered => self.request = Request::Settled(None),
+        }
+    }
+
+    pub(crate) fn response_headers(&mut self) -> Action {
+        label_answer(match &self.request {
+            Request::Settled(chosen) => chosen.as_ref(),
+            #[cfg(feature = "body")]
+            Request::Released { chosen, .. } => chosen.as_ref(),
+            #[cfg(feature = "body")]
+            Request::Held(_) => None,
+        });
         Action::Continue
     }
-}
 
-// === impl Held ===
-
-impl Watched for Held {
-    fn is_waiting(&self) -> bool {
-        matches!(self.stage, Stage::Waiting(_))
-    }
-
-    fn release(&mut self, plugin: &Plugin, now: u64) {
-        if !self.is_waiting() {
-            return;
-        }
-        let (chosen, action) = settle(&self.head, plugin.router.finish(&self.head, None, self.random), None).parts();
-        self.stage = Stage::Released { at: now, chosen };
-        if action == Action::Continue
-            && let Err(refused) = host::resume_request()
-        {
-            log::error!("the gateway does not let a held request go on ({refused:?})");
-        }
-    }
-}
-
-impl Held {
-    fn body(&mut self, plugin: &Plugin, size: usize, end_of_stream: bool) -> Action {
-        let peek = match &mut self.stage {
-            Stage::Waiting(peek) => peek,
-            Stage::Settled(_) => return Action::Continue,
-            Stage::Released { at, chosen } => {
-                plugin.body_tier.body_after_release(*at, host::now());
-                self.stage = Stage::Settled(chosen.take());
-                return Action::Continue;
-            }
+    fn settled(&mut self, outcome: Outcome) -> Action {
+        let (chosen, action) = match outcome {
+            Outcome::GoesOn(chosen) => (chosen, Action::Continue),
+            Outcome::Answered => (None, Action::Pause),
         };
-        plugin.body_tier.body_while_held();
-        let start = peek.taken();
-        let length = size.saturating_sub(start).min(peek.room());
-        let bytes = if length == 0 { Ok(Vec::new()) } else { host::request_body(start, length) };
-        let is_enough = match bytes {
-            Ok(bytes) => plugin.router.read(&self.head, peek, &bytes),
-            Err(refused) => {
-                log::error!("the gateway does not show the request's body ({refused:?})");
-                true
-            }
-        };
-        if is_enough || end_of_stream { self.decide(plugin) } else { Action::Pause }
-    }
-
-    fn decide(&mut self, plugin: &Plugin) -> Action {
-        let Stage::Waiting(peek) = &self.stage else { return Action::Continue };
-        let route = plugin.router.finish(&self.head, Some(peek), self.random);
-        let (chosen, action) = settle(&self.head, route, Some(peek)).parts();
-        self.stage = Stage::Settled(chosen);
+        self.request = Request::Settled(chosen);
         action
     }
-}
-
-/// What became of a request.
-enum Outcome {
-    GoesOn(Option<Chosen>),
-    Answered,
-}
-
-impl Outcome {
-    fn parts(self) -> (Option<Chosen>, Action) {
-        match self {
-            Self::GoesOn(chosen) => (chosen, Action::Continue),
-            Self::Answered => (None, Action::Pause),
-        }
-    }
-}
-
-/// Does what the route says. A header that cannot be set fails the request: half a decision must
-/// not reach an upstream.
-fn settle(head: &HeaderMap, route: Route<'_>, peek: Option<&Peek>) -> Outcome {
-    match route {
-        Route::Pass => Outcome::GoesOn(None),
-        Route::Reply(reply) => answer(head, &reply),
-        Route::To(decision) => match apply(head, &decision, peek) {
-            Ok(()) => {
-                let variant = decision.variant.map(<[u8]>::to_vec);
-                Outcome::GoesOn(Some(Chosen { model: decision.model.into_owned(), variant }))
-            }
-            Err(refused) => {
-                log::error!("the gateway does not take the decision ({refused:?})");
-                answer(head, &Reply::internal("the gateway could not apply the routing decision"))
-            }
-        },
-    }
-}
-
-fn answer(head: &HeaderMap, reply: &Reply) -> Outcome {
-    let sent = if is_grpc(head) {
-        host::reply(reply.status, None, reply.message.as_bytes(), reply.grpc_status as i32)
-    } else {
-        host::reply(reply.status, Some("application/json"), reply.json().as_bytes(), -1)
-    };
-    if let Err(refused) = sent {
-        log::error!("the gateway does not send an answer of the filter ({refused:?})");
-    }
-    Outcome::Answered
-}
-
-fn apply(head: &HeaderMap, decision: &Decision<'_>, peek: Option<&Peek>) -> Result<(), Refused> {
-    host::set_request_header(header::MODEL, &decision.model)?;
-    if let Some(variant) = decision.variant {
-        host::set_request_header(header::VARIANT, variant)?;
-    }
-    host::set_request_header(header::TARGET, &decision.target)?;
-    if let Some(version) = &decision.version {
-        host::set_request_header(header::VERSION, version)?;
-    }
-    host::set_request_header(header::AFFINITY, &decision.affinity)?;
-    if let Some(pool) = decision.pool {
-        host::set_request_header(header::POOL, pool)?;
-    }
-    if let Some(path) = &decision.path {
-        host::set_request_header(":path", path)?;
-    }
-    if decision.rewrites_message
-        && let Some(peek) = peek
-    {
-        rewrite_message(head, decision, peek)?;
-    }
-    Ok(())
-}
-
-fn rewrite_message(head: &HeaderMap, decision: &Decision<'_>, peek: &Peek) -> Result<(), Refused> {
-    let Some(reader) = peek.grpc_reader() else { return Ok(()) };
-    let read = host::request_body(0, reader.offset())?;
-    let Some(start) = rewrite::message_start(&read, reader, &decision.target, decision.version.as_deref()) else {
-        log::warn!("a message is too long to be renamed: the upstream goes by the headers");
-        return Ok(());
-    };
-    let content_length = head.first(b"content-length").and_then(|length| std::str::from_utf8(length).ok());
-    if let Some(length) = content_length.and_then(|length| length.parse::<u64>().ok()) {
-        let length = length.saturating_add(start.len() as u64).saturating_sub(read.len() as u64);
-        host::set_request_header("content-length", length.to_string().as_bytes())?;
-    }
-    host::replace_request_body_start(read.len(), &start)
 }
 
 /// Removes every copy of our headers that the client sent.
@@ -279,7 +146,7 @@ fn remove_ours(head: &HeaderMap) {
         if name.starts_with(header::PREFIX)
             && let Err(refused) = host::remove_request_header(name)
         {
-            log::error!("the gateway does not remove a client's copy of our header ({refused:?})");
+            host::error(&format!("the gateway does not remove a client's copy of our header ({refused})"));
         }
     }
 }
@@ -287,8 +154,8 @@ fn remove_ours(head: &HeaderMap) {
 /// Sets what the client is to know, and removes what only the filter may say.
 fn label_answer(chosen: Option<&Chosen>) {
     let value_of = |name: &str| match (name, chosen) {
-        (header::MODEL, Some(chosen)) => Some(chosen.model.as_slice()),
-        (header::VARIANT, Some(chosen)) => chosen.variant.as_deref(),
+        (header::MODEL, Some(chosen)) => Some(chosen.model()),
+        (header::VARIANT, Some(chosen)) => chosen.variant(),
         _ => None,
     };
     for name in header::ONLY_OURS_IN_ANSWERS {
@@ -297,7 +164,7 @@ fn label_answer(chosen: Option<&Chosen>) {
             None => host::remove_response_header(name),
         };
         if let Err(refused) = done {
-            log::error!("the gateway does not change {name} of an answer ({refused:?})");
+            host::error(&format!("the gateway does not change {name} of an answer ({refused})"));
         }
     }
 }

@@ -7,6 +7,7 @@ mod headers;
 mod key;
 mod positions;
 mod ramp;
+mod reach;
 mod split;
 mod stages;
 #[cfg(test)]

@@ -1,13 +1,16 @@
-//! The imports themselves: the only unsafe code of the filter.
+//! The imports themselves, and the memory that the gateway fills for us.
 
 #![allow(unsafe_code)]
 
+use std::alloc::Layout;
+use std::cell::Cell;
 use std::ptr::{null, null_mut};
 
 use super::Refused;
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
+    fn proxy_log(level: i32, text: *const u8, size: usize) -> i32;
     fn proxy_get_header_map_pairs(map: i32, data: *mut *mut u8, size: *mut usize) -> i32;
     fn proxy_replace_header_map_value(
         map: i32,
@@ -33,6 +36,14 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> i32;
+}
+
+/// The ABI's `InvalidMemoryAccess`.
+const BAD_MEMORY: i32 = 6;
+
+pub(super) fn log(level: i32, text: &[u8]) -> Result<(), Refused> {
+    // SAFETY: the host reads the slice during the call only.
+    accepted(unsafe { proxy_log(level, text.as_ptr(), text.len()) })
 }
 
 pub(super) fn header_map_pairs(map: i32) -> Result<Vec<u8>, Refused> {
@@ -109,6 +120,20 @@ fn accepted(status: i32) -> Result<(), Refused> {
     if status == 0 { Ok(()) } else { Err(Refused(status)) }
 }
 
+thread_local! {
+    /// What [`allocate`] gave last and nobody owns yet, with its size.
+    static GIVEN: Cell<(*mut u8, usize)> = const { Cell::new((null_mut(), 0)) };
+}
+
+/// Memory for what the gateway is about to hand over; null if there is none.
+pub(crate) fn allocate(size: usize) -> *mut u8 {
+    let Some(layout) = Layout::array::<u8>(size).ok().filter(|_| size > 0) else { return null_mut() };
+    // SAFETY: the layout's size is not zero.
+    let memory = unsafe { std::alloc::alloc(layout) };
+    GIVEN.set((memory, size));
+    memory
+}
+
 /// The bytes that a host call returns by pointer and size.
 fn returned(call: impl FnOnce(*mut *mut u8, *mut usize) -> i32) -> Result<Vec<u8>, Refused> {
     let mut data: *mut u8 = null_mut();
@@ -117,7 +142,11 @@ fn returned(call: impl FnOnce(*mut *mut u8, *mut usize) -> i32) -> Result<Vec<u8
     if data.is_null() || size == 0 {
         return Ok(Vec::new());
     }
-    // SAFETY: the host got this memory from `proxy_on_memory_allocate`, which the SDK makes from a
-    // boxed slice of just this size, has filled it, and hands it over.
-    Ok(unsafe { Vec::from_raw_parts(data, size, size) })
+    let (given, capacity) = GIVEN.replace((null_mut(), 0));
+    if given != data || size > capacity {
+        return Err(Refused(BAD_MEMORY));
+    }
+    // SAFETY: `allocate` made this memory by the layout of `capacity` bytes, the host has filled
+    // `size` of them, and it was forgotten there just now, so that this is its only owner.
+    Ok(unsafe { Vec::from_raw_parts(data, size, capacity) })
 }

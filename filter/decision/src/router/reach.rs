@@ -1,0 +1,45 @@
+//! How far into a request a configuration reaches.
+
+use super::Router;
+use super::entry::Entry;
+use super::key::{Key, Keys};
+use crate::matcher::{Condition, Matcher};
+
+// === impl Router ===
+
+impl Router {
+    /// Whether a key or a rule looks at something that only a request's body tells.
+    pub fn reads_bodies(&self) -> bool {
+        self.entries.iter().any(Entry::reads_bodies)
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    fn reads_bodies(&self) -> bool {
+        self.keys.read_bodies()
+            || self.rules.iter().any(|rule| rule.matcher.reads_bodies())
+            || self.trials.iter().any(|trial| trial.experiment.keys.read_bodies())
+    }
+}
+
+// === impl Keys ===
+
+impl Keys {
+    fn read_bodies(&self) -> bool {
+        self.0.iter().any(|key| matches!(key, Key::Parameter(..) | Key::RequestId))
+    }
+}
+
+// === impl Matcher ===
+
+impl Matcher {
+    fn reads_bodies(&self) -> bool {
+        self.conditions.iter().any(|condition| match condition {
+            Condition::Encodings(_) | Condition::Parameter(..) | Condition::Input(_) | Condition::BatchSize(_) => true,
+            Condition::Not(matcher) => matcher.reads_bodies(),
+            _ => false,
+        })
+    }
+}

@@ -1,0 +1,103 @@
+//! A request whose headers wait for its body.
+
+use std::cell::RefCell;
+
+use modelway_decision::Peek;
+
+use crate::body_tier::Hold;
+use crate::host::{self, HeaderMap};
+use crate::plugin::Plugin;
+use crate::settle::{Outcome, settle};
+
+/// How often held requests are looked after while there are any that must be let go in time.
+const TICK_MILLISECONDS: u32 = 20;
+
+/// What is known of a held request.
+pub(crate) struct Held {
+    head: HeaderMap,
+    random: u64,
+    peek: Peek,
+}
+
+/// Requests that must be let go by a time if they are still held then.
+#[derive(Default)]
+pub(crate) struct Watched(RefCell<Vec<Watch>>);
+
+struct Watch {
+    context_id: u32,
+    deadline: u64,
+}
+
+// === impl Held ===
+
+impl Held {
+    pub(crate) fn new(head: HeaderMap, random: u64, peek: Peek) -> Self {
+        Self { head, random, peek }
+    }
+
+    /// Holds the request if it may be held; else what its headers have decided.
+    pub(crate) fn hold(self, plugin: &Plugin, context_id: u32) -> Result<Box<Self>, Outcome> {
+        match plugin.body_tier.hold(host::now()) {
+            Hold::AsNeeded => {}
+            Hold::Until(deadline) => plugin.watched.add(context_id, deadline),
+            Hold::No => return Err(self.decide_by_headers(plugin)),
+        }
+        Ok(Box::new(self))
+    }
+
+    /// Reads what has come of the body; the outcome once that is enough.
+    pub(crate) fn read(&mut self, plugin: &Plugin, size: usize, end_of_stream: bool) -> Option<Outcome> {
+        plugin.body_tier.body_while_held();
+        let start = self.peek.taken();
+        let length = size.saturating_sub(start).min(self.peek.room());
+        let bytes = if length == 0 { Ok(Vec::new()) } else { host::request_body(start, length) };
+        let is_enough = match bytes {
+            Ok(bytes) => plugin.router.read(&self.head, &mut self.peek, &bytes),
+            Err(refused) => {
+                host::error(&format!("the gateway does not show the request's body ({refused})"));
+                true
+            }
+        };
+        (is_enough || end_of_stream).then(|| self.decide(plugin))
+    }
+
+    /// The outcome with what was read.
+    pub(crate) fn decide(&self, plugin: &Plugin) -> Outcome {
+        let route = plugin.router.finish(&self.head, Some(&self.peek), self.random);
+        settle(&self.head, route, Some(&self.peek))
+    }
+
+    /// The outcome as if there were no body.
+    pub(crate) fn decide_by_headers(&self, plugin: &Plugin) -> Outcome {
+        settle(&self.head, plugin.router.finish(&self.head, None, self.random), None)
+    }
+}
+
+// === impl Watched ===
+
+impl Watched {
+    fn add(&self, context_id: u32, deadline: u64) {
+        let mut watched = self.0.borrow_mut();
+        if watched.is_empty() {
+            host::set_tick_period(TICK_MILLISECONDS);
+        }
+        watched.push(Watch { context_id, deadline });
+    }
+
+    /// Takes out what is due; the streams among them may be gone or decided.
+    pub(crate) fn due(&self, now: u64) -> Vec<u32> {
+        let mut due = Vec::new();
+        let mut watched = self.0.borrow_mut();
+        watched.retain(|request| {
+            let is_due = request.deadline <= now;
+            if is_due {
+                due.push(request.context_id);
+            }
+            !is_due
+        });
+        if watched.is_empty() {
+            host::set_tick_period(0);
+        }
+        due
+    }
+}
