@@ -3,15 +3,22 @@
 
 mod admin;
 mod bodies;
+mod brakes;
 mod check;
+mod destinations;
+mod dry_run;
+mod experiments;
 mod grpc;
 mod headers;
 mod hostile;
 mod peek;
+mod ramps;
 mod rest;
 mod rules;
 mod sticky;
+mod testers;
 mod unknown;
+mod versions;
 mod watchdog;
 
 pub mod configuration;
@@ -42,6 +49,13 @@ pub fn all() -> Vec<Case> {
         grpc::cases(),
         headers::cases(),
         rules::cases(),
+        experiments::cases(),
+        ramps::cases(),
+        brakes::cases(),
+        versions::cases(),
+        destinations::cases(),
+        testers::cases(),
+        dry_run::cases(),
         sticky::cases(),
         admin::cases(),
         unknown::cases(),

@@ -104,6 +104,14 @@ impl Setup {
         }
     }
 
+    /// A gateway with the routing of the mesh file `docs/examples/NAME.yaml`, not to be shared with other examples.
+    ///
+    /// # Panics
+    /// Where there is no such file, or it is no YAML.
+    pub fn example(name: &str) -> Self {
+        Self::new(&crate::examples::routing(name))
+    }
+
     /// The same, not to be shared with cases of another label.
     #[must_use]
     pub fn labelled(self, label: &'static str) -> Self {

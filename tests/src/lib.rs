@@ -6,6 +6,7 @@
 pub mod cases;
 pub mod client;
 pub mod envoy;
+pub mod examples;
 pub mod gateway;
 pub mod headers;
 pub mod host;

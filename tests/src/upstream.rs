@@ -34,14 +34,27 @@ pub struct Upstream {
     records: Records,
 }
 
-/// The header fields of every answer, for HTTP and for gRPC: the same in front of both gateways.
-pub fn answer_headers(grpc: bool) -> Headers {
+/// A variant whose requests fail at the upstream, as a header of the request: HTTP 500, or gRPC's INTERNAL in the trailers.
+pub const BROKEN_VARIANT: &str = "x-test-broken";
+
+/// The header fields of the answer to a request, for HTTP and for gRPC: the same in front of both gateways.
+pub fn answer_headers(request: &Headers) -> Headers {
+    let grpc = is_grpc(request);
     Headers::new()
-        .with(":status", "200")
+        .with(":status", if !grpc && is_broken(request) { "500" } else { "200" })
         .with("content-type", if grpc { "application/grpc" } else { "application/json" })
         .with("x-modelway-served", SERVED)
         .with("x-modelway-model", FORGED)
         .with("x-modelway-variant", FORGED)
+}
+
+/// The `grpc-status` of the answer to a request, which stands in its trailers.
+pub fn grpc_status(request: &Headers) -> &'static str {
+    if is_broken(request) { "13" } else { "0" }
+}
+
+fn is_broken(request: &Headers) -> bool {
+    request.get(BROKEN_VARIANT).is_some_and(|broken| request.get("x-modelway-variant") == Some(broken))
 }
 
 /// The body of every answer that is not gRPC.
@@ -98,11 +111,12 @@ async fn answer(request: http::Request<Incoming>, records: Records) -> Result<ht
     let grpc = is_grpc(&headers);
     let head = parts.method == http::Method::HEAD;
     let mark = headers.text(REQUEST_MARK).unwrap_or_default();
+    let (fields, status) = (answer_headers(&headers), grpc_status(&headers));
     lock(&records).insert(mark.clone(), Message { headers, ..Message::default() });
 
     let (frames, answer_body) = mpsc::unbounded_channel();
     if grpc {
-        tokio::spawn(record_grpc(body, records, mark, frames));
+        tokio::spawn(record_grpc(body, records, mark, frames, status));
     } else {
         record(body, &records, &mark, |_| {}).await;
         if !head {
@@ -111,7 +125,9 @@ async fn answer(request: http::Request<Incoming>, records: Records) -> Result<ht
     }
 
     let mut response = http::Response::new(StreamBody::new(frames::Frames(answer_body)));
-    for (name, value) in answer_headers(grpc).iter() {
+    let status_code = fields.text(":status").and_then(|code| code.parse().ok()).unwrap_or(http::StatusCode::OK);
+    *response.status_mut() = status_code;
+    for (name, value) in fields.iter() {
         if let (Ok(name), Ok(value)) = (http::HeaderName::from_bytes(name), http::HeaderValue::from_bytes(value)) {
             response.headers_mut().append(name, value);
         }
@@ -120,7 +136,13 @@ async fn answer(request: http::Request<Incoming>, records: Records) -> Result<ht
 }
 
 /// Answers each message as it comes, so that a client may wait for an answer in the middle of its stream.
-async fn record_grpc(body: Incoming, records: Records, mark: String, frames: mpsc::UnboundedSender<Frame<Bytes>>) {
+async fn record_grpc(
+    body: Incoming,
+    records: Records,
+    mark: String,
+    frames: mpsc::UnboundedSender<Frame<Bytes>>,
+    status: &'static str,
+) {
     let mut answered = 0;
     record(body, &records, &mark, |received| {
         let complete = complete_grpc_messages(received);
@@ -131,7 +153,7 @@ async fn record_grpc(body: Incoming, records: Records, mark: String, frames: mps
     })
     .await;
     let mut trailers = http::HeaderMap::new();
-    trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
+    trailers.insert("grpc-status", http::HeaderValue::from_static(status));
     let _ = frames.send(Frame::trailers(trailers));
 }
 

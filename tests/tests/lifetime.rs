@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, ensure};
 use modelway_tests::gateway::Request;
+use modelway_tests::headers::Headers;
 use modelway_tests::host::{Guest, Host, Outcome, Settings};
 use modelway_tests::inference::{frame, infer, with_parameter};
 use serde_json::json;
@@ -90,7 +91,7 @@ fn memory_does_not_grow_with_the_requests() -> Result<()> {
                     host.advance(Duration::from_millis(200));
                 }
                 if let Outcome::Upstream(_) = host.outcome(stream) {
-                    host.respond(stream, &modelway_tests::upstream::answer_headers(false), true);
+                    host.respond(stream, &modelway_tests::upstream::answer_headers(&Headers::new()), true);
                 }
                 host.close(stream);
             }

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use super::{Exchange, Gateway, Message, PATIENCE, Protocol, ROUTE_MARK, Request, Setup, is_grpc};
 use crate::headers::Headers;
 use crate::host::{Guest, Host, Outcome, Refusal, Settings, StreamId};
-use crate::upstream::{ANSWER, GRPC_ANSWER, answer_headers};
+use crate::upstream::{ANSWER, GRPC_ANSWER, answer_headers, grpc_status};
 
 /// Envoy hands over HTTP/2 bodies by the frame.
 const HTTP2_FRAME: usize = 16 * 1024;
@@ -119,10 +119,10 @@ impl HostGateway {
 
     fn answer(&mut self, stream: StreamId, request: &Message, head: bool) {
         let grpc = is_grpc(&request.headers);
-        self.host.respond(stream, &answer_headers(grpc), head && !grpc);
+        self.host.respond(stream, &answer_headers(&request.headers), head && !grpc);
         if grpc {
             self.host.respond_data(stream, GRPC_ANSWER, false);
-            self.host.respond_trailers(stream, &Headers::new().with("grpc-status", "0"));
+            self.host.respond_trailers(stream, &Headers::new().with("grpc-status", grpc_status(&request.headers)));
         } else if !head {
             self.host.respond_data(stream, ANSWER, true);
         }
