@@ -60,11 +60,19 @@ pub(crate) fn of_section<T: DeserializeOwned>(value: &Value) -> Result<T, Vec<Fa
 pub(crate) fn with_nearest(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let given = quoted.next().unwrap_or_default();
-    let nearest = quoted.min_by_key(|known| strsim::osa_distance(given, known));
-    match nearest.filter(|known| message.starts_with("unknown ") && strsim::osa_distance(given, known) <= 3) {
+    if !message.starts_with("unknown ") {
+        return message.to_owned();
+    }
+    match nearest(given, quoted) {
         Some(known) => format!("{message}; did you mean `{known}`?"),
         None => message.to_owned(),
     }
+}
+
+/// The one of `known` that is mistyped at most a little as `given`.
+pub(crate) fn nearest<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let nearest = known.map(|known| (strsim::osa_distance(given, known), known)).min_by_key(|(distance, _)| *distance);
+    nearest.filter(|(distance, _)| *distance <= 3 && *distance < given.chars().count()).map(|(_, known)| known)
 }
 
 /// A fault as serde or the router tells it.
