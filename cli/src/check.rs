@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 use serde_json::Value;
 
-use self::tiers::{ModelTiers, Tier};
+use self::tiers::{Tier, Tiers};
 use crate::faults::Fault;
 use crate::mesh_file::Mesh;
 use crate::output::Output;
@@ -39,7 +39,9 @@ pub(crate) struct Checked {
     file: PathBuf,
     pub(crate) faults: Vec<Finding>,
     pub(crate) warnings: Vec<Finding>,
-    models: Vec<ModelTiers>,
+    /// How many it lists.
+    models: usize,
+    tiers: Vec<Tiers>,
 }
 
 /// A fault or a warning, and where it stands.
@@ -100,7 +102,8 @@ pub(crate) fn check_source(source: &Source) -> Checked {
             Ok(mesh) => {
                 let warnings = warnings::of(&mesh);
                 checked.warnings.extend(warnings.into_iter().map(|warning| Finding::in_routing(section, warning)));
-                checked.models.extend(tiers::of(&mesh.routing));
+                checked.models += mesh.config.models.len();
+                checked.tiers.extend(tiers::of(&mesh.routing));
             }
             Err(faults) => checked.faults.extend(faults.into_iter().map(|fault| Finding::of(section, fault))),
         }

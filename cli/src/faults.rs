@@ -1,7 +1,8 @@
 //! Every fault of a configuration, not only the first.
 //!
-//! serde stops at the first fault, so what is at fault is taken out of a copy and the rest is read
-//! again. What that makes wrong elsewhere is not told: the next run will.
+//! What is at fault is taken out of a copy, and the rest is read again: serde stops at the first
+//! fault, and the router judges the whole only where every field can be read. What that makes wrong
+//! elsewhere is not told: the next run will.
 
 #[cfg(test)]
 mod tests;
@@ -28,10 +29,7 @@ pub(crate) struct Fault {
 /// The routing, or why it is none.
 pub(crate) fn of_routing(value: &Value) -> Result<(Routing, Router), Vec<Fault>> {
     let mut reading = Reading::new(value);
-    let routing = reading.read(|value| {
-        let json = serde_json::to_vec(value).map_err(|error| Told::at("", error.to_string()))?;
-        Routing::from_json(&json).map_err(|error| told(&error).remove(0))
-    });
+    let routing = reading.read(|value| Routing::from_json(value.to_string().as_bytes()).map_err(|error| told(&error)));
     let Some(routing) = routing else { return Err(reading.faults) };
     match Router::new(&routing) {
         Ok(router) if reading.faults.is_empty() => return Ok((routing, router)),
@@ -47,7 +45,7 @@ pub(crate) fn of_section<T: DeserializeOwned>(value: &Value) -> Result<T, Vec<Fa
     let section = reading.read(|value| {
         serde_path_to_error::deserialize(value.clone()).map_err(|error| {
             let path = Some(error.path().to_string()).filter(|path| path != ".").unwrap_or_default();
-            Told::at(&path, with_nearest(&error.inner().to_string()))
+            vec![Told::at(&path, with_nearest(&error.inner().to_string()))]
         })
     });
     match section {
@@ -60,11 +58,19 @@ pub(crate) fn of_section<T: DeserializeOwned>(value: &Value) -> Result<T, Vec<Fa
 pub(crate) fn with_nearest(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let given = quoted.next().unwrap_or_default();
-    let nearest = quoted.min_by_key(|known| strsim::osa_distance(given, known));
-    match nearest.filter(|known| message.starts_with("unknown ") && strsim::osa_distance(given, known) <= 3) {
+    if !message.starts_with("unknown ") {
+        return message.to_owned();
+    }
+    match nearest(given, quoted) {
         Some(known) => format!("{message}; did you mean `{known}`?"),
         None => message.to_owned(),
     }
+}
+
+/// The one of `known` that is mistyped at most a little as `given`.
+pub(crate) fn nearest<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let nearest = known.map(|known| (strsim::osa_distance(given, known), known)).min_by_key(|(distance, _)| *distance);
+    nearest.filter(|(distance, _)| *distance <= 3 && *distance < given.chars().count()).map(|(_, known)| known)
 }
 
 /// A fault as serde or the router tells it.
@@ -81,7 +87,7 @@ struct Reading {
     taken: Vec<Path>,
     /// The same items, where they stand in the file.
     touched: Vec<Path>,
-    /// Members that were taken out: that they are missing now is no fault of the file.
+    /// Members that were taken out, where they stand in the file.
     members: Vec<Path>,
 }
 
@@ -112,60 +118,54 @@ impl Reading {
         Self { rest: value.clone(), faults: Vec::new(), taken: Vec::new(), touched: Vec::new(), members: Vec::new() }
     }
 
-    fn read<T>(&mut self, read: impl Fn(&Value) -> Result<T, Told>) -> Option<T> {
+    fn read<T>(&mut self, read: impl Fn(&Value) -> Result<T, Vec<Told>>) -> Option<T> {
         loop {
             let told = match read(&self.rest) {
                 Ok(read) => return Some(read),
                 Err(told) => told,
             };
-            let full = Path::parse(&told.path);
-            let mut path = full.within(&self.rest);
-            let mut message = told.message;
-            if path.0.is_empty() && message.contains("list in a list") {
-                path = list_in_a_list(&self.rest, &Path::default()).unwrap_or_default();
-                "expected an object or a value, got a list in a list".clone_into(&mut message);
+            for told in &told {
+                self.add(told);
             }
-            let is_of_our_making = message.starts_with("missing field")
-                && self.members.iter().any(|member| is_member_of(member, &path, &message));
-            if !is_of_our_making {
-                let mut shown = self.in_file(&path);
-                // A path may go on behind what is there: the member that is unknown, say.
-                shown.0.extend(full.0.iter().skip(path.0.len()).cloned());
-                self.faults.push(Fault { path: shown, message: message.clone() });
-            }
-            if self.faults.len() >= MOST_FAULTS || !self.take_out(&path, &message) {
+            // From the end, so that what is taken out of a list moves nothing that is still to be taken out.
+            let are_out = told.iter().rev().filter(|told| self.take_out(told)).count();
+            if are_out == 0 || self.faults.len() >= MOST_FAULTS {
                 return None;
             }
         }
     }
 
-    /// Removes what is at fault; false if nothing would be left.
-    fn take_out(&mut self, path: &Path, message: &str) -> bool {
-        // Without a field that it must have, the object itself has to go; so has an item of a list.
-        let Some((last, parent)) = path.0.split_last() else { return self.take_out_unknown(message) };
+    fn add(&mut self, told: &Told) {
+        let full = Path::parse(&told.path);
+        let path = full.within(&self.rest);
+        // An object that a member was taken out of may lack that member now.
+        let mut shown = self.in_file(&path);
+        if self.members.iter().any(|member| is_member_of(member, &shown)) {
+            return;
+        }
+        // A path may go on behind what is there.
+        shown.0.extend(full.0.iter().skip(path.0.len()).cloned());
+        self.faults.push(Fault { path: shown, message: told.message.clone() });
+    }
+
+    /// Removes what is at fault; false if there is nothing to remove.
+    fn take_out(&mut self, told: &Told) -> bool {
+        let path = Path::parse(&told.path).within(&self.rest);
+        let in_file = self.in_file(&path);
+        let Some((last, parent)) = path.0.split_last() else { return false };
         let parent = Path(parent.to_vec());
-        let in_file = self.in_file(path);
         match (last, at_mut(&mut self.rest, &parent)) {
             (Segment::Index(index), Some(Value::Array(values))) if *index < values.len() => {
                 values.remove(*index);
                 self.touched.push(in_file);
-                self.taken.push(path.clone());
+                self.taken.push(path);
                 true
             }
             (Segment::Key(key), Some(Value::Object(members))) => {
                 let was_there = members.shift_remove(key).is_some();
-                self.members.push(path.clone());
+                self.members.push(in_file);
                 was_there
             }
-            _ => false,
-        }
-    }
-
-    /// An unknown field of the whole, which has no path.
-    fn take_out_unknown(&mut self, message: &str) -> bool {
-        let field = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
-        match (field, &mut self.rest) {
-            (Some(field), Value::Object(members)) => members.shift_remove(field).is_some(),
             _ => false,
         }
     }
@@ -204,11 +204,8 @@ impl Reading {
     }
 }
 
-fn is_member_of(member: &Path, object: &Path, message: &str) -> bool {
-    match member.0.split_last() {
-        Some((Segment::Key(key), parent)) => parent == object.0 && message.contains(&format!("`{key}`")),
-        _ => false,
-    }
+fn is_member_of(member: &Path, object: &Path) -> bool {
+    matches!(member.0.split_last(), Some((Segment::Key(_), parent)) if parent == object.0)
 }
 
 fn at_mut<'v>(value: &'v mut Value, path: &Path) -> Option<&'v mut Value> {
@@ -216,15 +213,4 @@ fn at_mut<'v>(value: &'v mut Value, path: &Path) -> Option<&'v mut Value> {
         Segment::Key(key) => value.get_mut(key),
         Segment::Index(index) => value.get_mut(index),
     })
-}
-
-fn list_in_a_list(value: &Value, path: &Path) -> Option<Path> {
-    match value {
-        Value::Array(values) => values.iter().enumerate().find_map(|(index, item)| {
-            let path = path.clone().index(index);
-            if item.is_array() { Some(path) } else { list_in_a_list(item, &path) }
-        }),
-        Value::Object(members) => members.iter().find_map(|(key, value)| list_in_a_list(value, &path.clone().key(key))),
-        _ => None,
-    }
 }

@@ -12,7 +12,9 @@ mod render;
 mod schema;
 mod serve;
 mod source;
+mod split;
 mod up;
+mod weights;
 mod yaml;
 
 /// A model service mesh: a gateway filter and a model server.
@@ -33,6 +35,12 @@ enum Command {
     Check(check::Args),
     /// Write the manifests for Istio, or the configuration of a plain Envoy, from a mesh file.
     Render(render::Args),
+    /// Give variants other weights, in the file, and change nothing else in it.
+    SetWeight(weights::SetArgs),
+    /// Give one variant all of a model's split.
+    Promote(weights::PromoteArgs),
+    /// Go back to the weights before the last `set-weight` or `promote`.
+    Rollback(weights::RollbackArgs),
     /// Print the JSON Schema of a mesh file.
     Schema(schema::Args),
 }
@@ -43,6 +51,9 @@ fn main() -> ExitCode {
         Command::Up(args) => up::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Render(args) => render::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::SetWeight(args) => weights::set(&args).map(|()| ExitCode::SUCCESS),
+        Command::Promote(args) => weights::promote(&args).map(|()| ExitCode::SUCCESS),
+        Command::Rollback(args) => weights::rollback(&args).map(|()| ExitCode::SUCCESS),
         Command::Schema(args) => schema::run(&args).map(|()| ExitCode::SUCCESS),
     };
     match result {

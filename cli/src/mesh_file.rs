@@ -9,7 +9,6 @@ use std::path::Path as FilePath;
 use anyhow::{Context, anyhow};
 use modelway_decision::config::Routing;
 use schemars::JsonSchema;
-use serde::Deserialize;
 use serde_json::Value;
 
 pub(crate) use self::deployment::{Deployment, Gateway};
@@ -31,17 +30,17 @@ pub(crate) struct Mesh {
 }
 
 /// The file as it is written.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
 #[allow(dead_code)]
 pub(crate) struct MeshFile {
     /// `modelway/v1alpha1`.
     api_version: String,
     /// What the gateway's filter gets.
-    #[serde(default)]
+    #[schemars(default)]
     routing: Routing,
     /// What `modelway up` starts and `modelway render` writes down.
-    #[serde(default)]
+    #[schemars(default)]
     deployment: Deployment,
 }
 

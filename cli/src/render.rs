@@ -13,7 +13,7 @@ use clap::ValueEnum;
 use self::envoy::Host;
 use crate::check::body_tier_needs;
 use crate::mesh_file::Mesh;
-use crate::output;
+use crate::output::{self, say};
 
 /// Arguments of `modelway render`.
 #[derive(Debug, clap::Args)]
@@ -104,9 +104,4 @@ fn warn_of_both_tiers(folder: &Path) {
             istio::ENVOY_FILTER
         ));
     }
-}
-
-#[allow(clippy::print_stderr)]
-fn say(line: &str) {
-    eprintln!("{line}");
 }

@@ -7,5 +7,5 @@ mod tree;
 mod write;
 
 pub(crate) use path::{Path, Segment};
-pub(crate) use tree::{Node, documents};
+pub(crate) use tree::{Entry, Kind, Node, Style, documents};
 pub(crate) use write::{Comment, json, write};

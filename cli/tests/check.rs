@@ -73,7 +73,7 @@ fn programs_get_json() {
     assert_eq!(output.status.code(), Some(1));
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(report["ok"], false);
-    assert_eq!(report["files"][0]["models"][0]["needs"][1]["tier"], "body");
+    assert_eq!(report["files"][0]["tiers"][0]["needs"][1]["tier"], "body");
     assert_eq!(report["files"][0]["faults"], serde_json::json!([]));
     let fault = report["files"][1]["faults"][0]["message"].as_str().expect("a fault");
     assert!(fault.starts_with("cannot read /nowhere.yaml"), "{fault}");

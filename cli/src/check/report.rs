@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::tiers::{ModelTiers, Tier};
+use super::tiers::{Tier, Tiers};
 use super::{Checked, Finding};
 
 /// More rows than anybody reads: beyond them only what needs the body tier is listed.
@@ -15,10 +15,10 @@ pub(super) fn text(checked: &[Checked]) -> String {
         let name = file.file.display().to_string();
         file.faults.iter().for_each(|finding| push_finding(&mut text, &name, "fault", finding));
         file.warnings.iter().for_each(|finding| push_finding(&mut text, &name, "warning", finding));
-        push_tiers(&mut text, &file.models);
+        push_tiers(&mut text, &file.tiers);
         let verdict = if file.faults.is_empty() { "fine" } else { "refused" };
         let counts = [counted(file.faults.len(), "fault"), counted(file.warnings.len(), "warning")].join(", ");
-        let models = if file.faults.is_empty() { counted(file.models.len(), "model") + ", " } else { String::new() };
+        let models = if file.faults.is_empty() { counted(file.models, "model") + ", " } else { String::new() };
         push(&mut text, &format!("{name}: {verdict}: {models}{counts}"));
     }
     text
@@ -33,7 +33,7 @@ fn push_finding(text: &mut String, file: &str, kind: &str, finding: &Finding) {
     push(text, &format!("{place}: {kind}: {path}{}", finding.message));
 }
 
-fn push_tiers(text: &mut String, models: &[ModelTiers]) {
+fn push_tiers(text: &mut String, models: &[Tiers]) {
     let rows = models.iter().flat_map(|model| model.needs.iter().map(move |need| (model, need)));
     let is_long = rows.clone().count() > MOST_ROWS;
     let mut told = None;

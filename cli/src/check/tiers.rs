@@ -35,11 +35,11 @@ pub(crate) enum Tier {
     Body,
 }
 
-/// A model's rules and keys.
+/// Rules and keys of a model or an experiment.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ModelTiers {
-    /// The model, or `all models` for the rules over all.
+pub(super) struct Tiers {
+    /// The model, `experiment NAME`, or `all models` for the rules over all.
     pub(super) name: String,
     pub(super) needs: Vec<Need>,
 }
@@ -56,18 +56,23 @@ pub(super) struct Need {
 }
 
 /// The tiers of a routing that has no faults.
-pub(super) fn of(routing: &Value) -> Vec<ModelTiers> {
+pub(super) fn of(routing: &Value) -> Vec<Tiers> {
     let mut found = Vec::new();
     for (index, model) in list(routing, "models").iter().enumerate() {
         let path = format!("models[{index}]");
         let mut needs = rules(model, &format!("{path}.rules"));
-        needs.extend(keys(model, &format!("{path}.sticky.by")));
+        needs.extend(keys(model.pointer("/sticky/by"), &format!("{path}.sticky.by")));
         let name = model.get("name").and_then(Value::as_str).unwrap_or_default();
-        found.push(ModelTiers { name: name.to_owned(), needs });
+        found.push(Tiers { name: name.to_owned(), needs });
+    }
+    for (index, experiment) in list(routing, "experiments").iter().enumerate() {
+        let needs = keys(experiment.get("by"), &format!("experiments[{index}].by"));
+        let name = experiment.get("name").and_then(Value::as_str).unwrap_or_default();
+        found.push(Tiers { name: format!("experiment {name}"), needs });
     }
     let over_all = rules(routing, "rules");
     if !over_all.is_empty() {
-        found.push(ModelTiers { name: "all models".to_owned(), needs: over_all });
+        found.push(Tiers { name: "all models".to_owned(), needs: over_all });
     }
     found
 }
@@ -82,8 +87,8 @@ fn rules(owner: &Value, path: &str) -> Vec<Need> {
     rules.map(need).collect()
 }
 
-fn keys(model: &Value, path: &str) -> Vec<Need> {
-    let keys = model.pointer("/sticky/by").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+fn keys(keys: Option<&Value>, path: &str) -> Vec<Need> {
+    let keys = keys.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let need = |(index, key): (usize, &Value)| Need {
         tier: of_key(key),
         path: format!("{path}[{index}]"),
@@ -95,7 +100,12 @@ fn keys(model: &Value, path: &str) -> Vec<Need> {
 /// The tier of a rule's conditions: the highest of theirs.
 pub(super) fn of_conditions(conditions: &Value) -> Tier {
     let members = conditions.as_object().into_iter().flatten();
-    let tier = |(name, value): (&String, &Value)| if name == "not" { of_conditions(value) } else { of_name(name) };
+    let tier = |(name, value): (&String, &Value)| match name.as_str() {
+        "not" => of_conditions(value),
+        // A header tells the length of the JSON before the bytes.
+        "encodings" if *value == serde_json::json!(["Binary"]) => Tier::Header,
+        name => of_name(name),
+    };
     members.map(tier).max().unwrap_or(Tier::Header)
 }
 

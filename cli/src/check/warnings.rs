@@ -1,5 +1,6 @@
 //! What is allowed but hardly meant.
 
+mod candidates;
 mod generality;
 mod reach;
 #[cfg(test)]
@@ -11,6 +12,7 @@ use self::reach::Reach;
 use super::tiers::{self, Tier};
 use crate::faults::Fault;
 use crate::mesh_file::Mesh;
+use crate::split;
 use crate::yaml::Path;
 
 /// The warnings on a mesh without faults, by their paths in the routing.
@@ -20,7 +22,7 @@ pub(super) fn of(mesh: &Mesh) -> Vec<Fault> {
     warnings.append(&mut reach.warnings);
     for (index, model) in mesh.config.models.iter().enumerate() {
         let path = Path::default().key("models").index(index);
-        let weights: Vec<f64> = model.variants.iter().map(|variant| variant.weight.0).collect();
+        let weights: Vec<f64> = model.variants.iter().map(split::weight).collect();
         warnings
             .extend(nearly_percentages(&weights).map(|message| Fault { path: path.clone().key("variants"), message }));
         let rules = model.rules.iter().enumerate();

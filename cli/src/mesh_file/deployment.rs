@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use modelway_decision::config::ByteSize;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
 
 use crate::faults::{self, Fault};
 use crate::source::Section;
@@ -46,8 +47,10 @@ pub(crate) struct Gateway {
     /// Envoy's worker threads, for `up`. Default 1.
     pub(crate) concurrency: NonZeroU16,
     /// How much of a connection Envoy may buffer. Default 32 KiB, as Istio's gateways have.
+    #[serde(deserialize_with = "byte_size")]
     pub(crate) buffer_limit: ByteSize,
     /// The largest request that can be sent again to another runtime. Default 64 MiB.
+    #[serde(deserialize_with = "byte_size")]
     pub(crate) request_buffer_limit: ByteSize,
 }
 
@@ -146,6 +149,15 @@ impl Deployment {
         }
         faults
     }
+}
+
+/// A size with a unit, or a number of bytes.
+fn byte_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+    let text = match Value::deserialize(deserializer)? {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    text.parse().map_err(de::Error::custom)
 }
 
 /// RFC 1123's label.

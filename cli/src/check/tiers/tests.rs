@@ -8,6 +8,10 @@ fn a_rule_needs_what_the_deepest_of_its_conditions_needs() {
     assert_eq!(of_conditions(&json!({"headers": [], "versions": ["1"]})), Tier::Header);
     assert_eq!(of_conditions(&json!({"headers": [], "parameters": []})), Tier::Body);
     assert_eq!(of_conditions(&json!({"not": {"not": {"parameters": []}}})), Tier::Body);
+    assert_eq!(of_conditions(&json!({"encodings": ["Binary"]})), Tier::Header);
+    assert_eq!(of_conditions(&json!({"encodings": ["Binary", "Raw"]})), Tier::Body);
+    assert_eq!(of_key(&json!("sourceAddress")), Tier::Header);
+    assert_eq!(of_key(&json!("requestId")), Tier::Body);
     assert_eq!(of_key(&json!({"cookie": "a"})), Tier::Header);
     assert_eq!(of_key(&json!({"parameter": "a"})), Tier::Body);
 }

@@ -8,7 +8,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use modelway_decision::config::{Match, MatchKind, ScalarText};
+use modelway_decision::config::{MatchKind, ScalarText};
 use serde_json::{Map, Value};
 
 /// Lists of named values, every one of which must hold.
@@ -52,7 +52,7 @@ pub(super) fn covers(general: &Value, special: &Value) -> bool {
 pub(super) fn labels(conditions: &Value, of_model: &BTreeMap<String, ScalarText>) -> Known {
     let mut known = Known::Holds;
     for wanted in conditions.get("labels").map(items).unwrap_or_default() {
-        let Ok(wanted) = serde_json::from_value::<Match>(wanted.clone()) else { return Known::Unknown };
+        let Some(wanted) = Wanted::of(wanted) else { return Known::Unknown };
         let value = of_model.get(&wanted.name);
         let holds = match (value, wanted.kind) {
             (None, _) => false,
@@ -61,9 +61,8 @@ pub(super) fn labels(conditions: &Value, of_model: &BTreeMap<String, ScalarText>
                 continue;
             }
             (Some(_), MatchKind::Present) => true,
-            (Some(value), MatchKind::In) => wanted.values.contains(value),
-            (Some(value), MatchKind::Exact) => wanted.value.as_ref() == Some(value),
-            (Some(value), MatchKind::Prefix) => wanted.value.is_some_and(|start| value.0.starts_with(&start.0)),
+            (Some(value), MatchKind::Prefix) => value.0.starts_with(wanted.value()),
+            (Some(value), _) => wanted.values.contains(&value.0),
         };
         if !holds {
             return Known::Never(wanted.name);
@@ -78,28 +77,30 @@ pub(super) fn without_labels(conditions: &Value) -> Value {
     Value::Object(members.map(|(name, value)| (name.clone(), value.clone())).collect::<Map<_, _>>())
 }
 
+/// A named value and what it must be, as it is written.
+struct Wanted {
+    name: String,
+    kind: MatchKind,
+    /// One for all kinds but `In` and `Present`.
+    values: Vec<String>,
+}
+
 /// Whether every value that `special` takes is one that `general` takes.
 fn covers_value(list: &str, general: &Value, special: &Value) -> bool {
-    let read = |value: &Value| serde_json::from_value::<Match>(value.clone()).ok();
-    let (Some(general), Some(special)) = (read(general), read(special)) else { return general == special };
+    let (Some(general), Some(special)) = (Wanted::of(general), Wanted::of(special)) else { return general == special };
     let same_name =
         if list == "headers" { general.name.eq_ignore_ascii_case(&special.name) } else { general.name == special.name };
-    let taken: Option<Vec<&str>> = match special.kind {
-        MatchKind::Exact => special.value.as_ref().map(|value| vec![value.0.as_str()]),
-        MatchKind::In => Some(special.values.iter().map(|value| value.0.as_str()).collect()),
-        _ => None,
-    };
-    let value = general.value.as_ref().map(|value| value.0.as_str()).unwrap_or_default();
+    let is_finite = matches!(special.kind, MatchKind::Exact | MatchKind::In);
     same_name
-        && match (general.kind, special.kind, taken) {
-            (MatchKind::Present, ..) => true,
-            (MatchKind::Exact, _, Some(taken)) => taken.iter().all(|taken| *taken == value),
-            (MatchKind::In, _, Some(taken)) => taken.iter().all(|taken| general.values.iter().any(|it| it.0 == *taken)),
-            (MatchKind::Prefix, _, Some(taken)) => taken.iter().all(|taken| taken.starts_with(value)),
-            (MatchKind::Prefix, MatchKind::Prefix, _) => {
-                special.value.is_some_and(|special| special.0.starts_with(value))
+        && match (general.kind, special.kind) {
+            (MatchKind::Present, _) => true,
+            (MatchKind::Exact | MatchKind::In, _) if is_finite => {
+                special.values.iter().all(|value| general.values.contains(value))
             }
-            (MatchKind::RegularExpression, MatchKind::RegularExpression, _) => general.value == special.value,
+            (MatchKind::Prefix, kind) if is_finite || kind == MatchKind::Prefix => {
+                special.values.iter().all(|value| value.starts_with(general.value()))
+            }
+            (MatchKind::RegularExpression, MatchKind::RegularExpression) => general.values == special.values,
             _ => false,
         }
 }
@@ -117,8 +118,45 @@ fn items(value: &Value) -> &[Value] {
 }
 
 fn texts(value: &Value) -> Vec<String> {
-    let text = |value: &Value| serde_json::from_value::<ScalarText>(value.clone()).ok().map(|text| text.0);
     items(value).iter().filter_map(text).collect()
+}
+
+/// A scalar as the text that the router compares with.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Number(number) => match number.as_f64() {
+            Some(double) if number.is_f64() => Some((double + 0.0).to_string()),
+            _ => Some(number.to_string()),
+        },
+        _ => None,
+    }
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    fn of(value: &Value) -> Option<Self> {
+        let kind = match value.get("type").map_or(Some("Exact"), Value::as_str)? {
+            "Exact" => MatchKind::Exact,
+            "Prefix" => MatchKind::Prefix,
+            "RegularExpression" => MatchKind::RegularExpression,
+            "In" => MatchKind::In,
+            "Present" => MatchKind::Present,
+            _ => return None,
+        };
+        let values = if kind == MatchKind::In {
+            texts(value.get("values")?)
+        } else {
+            value.get("value").and_then(text).into_iter().collect()
+        };
+        Some(Self { name: text(value.get("name")?)?, kind, values })
+    }
+
+    fn value(&self) -> &str {
+        self.values.first().map(String::as_str).unwrap_or_default()
+    }
 }
 
 fn is_nothing(value: &Value) -> bool {

@@ -1,29 +1,13 @@
 //! Which rules a request can reach, and which variants.
-//!
-//! A request that names a version chooses among the variants of that version, else among those
-//! that name none; without a version it chooses among all. So what is reachable is asked for each
-//! of these sets of candidates.
 
-use modelway_decision::config::{self, Routing, ScalarText};
+use modelway_decision::config::{self, Routing};
 use serde_json::Value;
 
+use super::candidates::{self, Candidates};
 use super::generality::{self, Known};
 use crate::faults::Fault;
+use crate::split;
 use crate::yaml::{Path, Segment};
-
-/// What a version leaves to choose from.
-struct Candidates {
-    asked: AskedFor,
-    variants: Vec<usize>,
-}
-
-enum AskedFor {
-    Nothing,
-    /// A version that a variant has.
-    Version(String),
-    /// A version that none has.
-    Other,
-}
 
 /// A rule as it counts for one model.
 struct Rule<'r> {
@@ -59,7 +43,7 @@ impl Reach {
         for (index, model) in routing.models.iter().enumerate() {
             let path = Path::default().key("models").index(index);
             let of_model = value.pointer(&format!("/models/{index}")).unwrap_or(&Value::Null);
-            let candidates = candidates(model);
+            let candidates = candidates::of(model);
             let rules = rules(routing, value, model, of_model, &path, &candidates);
             let mut reached = vec![false; model.variants.len()];
             for (position, rule) in rules.iter().enumerate() {
@@ -79,8 +63,13 @@ impl Reach {
                     }
                 }
             }
-            let split: Vec<(usize, f64)> = model.variants.iter().map(|variant| variant.weight.0).enumerate().collect();
+            let split: Vec<(usize, f64)> = model.variants.iter().map(split::greatest_weight).enumerate().collect();
             candidates.iter().for_each(|candidates| mark(&split, candidates, &mut reached));
+            mark_named(routing, model, &mut reached);
+            if routing.testers.is_some() {
+                // A tester may ask for any.
+                continue;
+            }
             let unreached = reached.iter().enumerate().filter(|(_, reached)| !**reached);
             warnings.extend(unreached.map(|(position, _)| nobody_routes_to(model, position, &path)));
         }
@@ -96,28 +85,10 @@ fn nobody_routes_to(model: &config::ModelEntry, position: usize, path: &Path) ->
     let name = model.variants.get(position).map(|variant| variant.name.as_str()).unwrap_or_default();
     Fault {
         path: path.clone().key("variants").index(position),
-        message: format!("no request gets '{name}': its weight is 0, and no rule and no version leads to it"),
+        message: format!(
+            "no request gets '{name}': its weight is 0, and no rule, no version and no experiment leads to it"
+        ),
     }
-}
-
-fn candidates(model: &config::ModelEntry) -> Vec<Candidates> {
-    let versions: Vec<Option<&str>> =
-        model.variants.iter().map(|variant| variant.version.as_ref().map(|version| version.0.as_str())).collect();
-    let of = |wanted: Option<&str>| -> Vec<usize> {
-        versions.iter().enumerate().filter(|(_, version)| **version == wanted).map(|(position, _)| position).collect()
-    };
-    let mut sets = vec![Candidates { asked: AskedFor::Nothing, variants: (0..versions.len()).collect() }];
-    for (position, version) in versions.iter().enumerate() {
-        let is_first = versions.iter().take(position).all(|earlier| earlier != version);
-        if let Some(version) = version.filter(|_| is_first) {
-            sets.push(Candidates { asked: AskedFor::Version(version.to_owned()), variants: of(Some(version)) });
-        }
-    }
-    let unversioned = of(None);
-    if !unversioned.is_empty() {
-        sets.push(Candidates { asked: AskedFor::Other, variants: unversioned });
-    }
-    sets
 }
 
 /// A model's own rules, then those over all models that have its variants.
@@ -184,15 +155,23 @@ fn mark_rule(rule: &Rule<'_>, candidates: &[Candidates], reached: &mut [bool]) {
     }
 }
 
-/// Marks who can win a split: those with a weight, or the first if none has one.
+/// Marks who can win a split.
 fn mark(split: &[(usize, f64)], candidates: &Candidates, reached: &mut [bool]) {
-    let among = || split.iter().filter(|(position, _)| candidates.variants.contains(position));
-    let has_weight = among().any(|(_, weight)| *weight > 0.0);
-    let winners: Vec<usize> =
-        among().filter(|(_, weight)| !has_weight || *weight > 0.0).map(|(position, _)| *position).collect();
-    let count = if has_weight { winners.len() } else { 1 };
-    for position in winners.into_iter().take(count) {
+    for position in candidates.winners(split) {
         if let Some(reached) = reached.get_mut(position) {
+            *reached = true;
+        }
+    }
+}
+
+/// Marks the variants that units of experiments get, and the one that gets copies.
+fn mark_named(routing: &Routing, model: &config::ModelEntry, reached: &mut [bool]) {
+    let arms = routing.experiments.iter().flat_map(|experiment| &experiment.arms);
+    let named =
+        arms.filter_map(|arm| arm.variants.get(&model.name)).chain(model.shadow.iter().map(|shadow| &shadow.variant));
+    for name in named {
+        let position = model.variants.iter().position(|variant| variant.name == *name);
+        if let Some(reached) = position.and_then(|position| reached.get_mut(position)) {
             *reached = true;
         }
     }
@@ -202,24 +181,6 @@ fn global_position(rule: &Rule<'_>) -> Option<usize> {
     match rule.path.0.last() {
         Some(Segment::Index(index)) if rule.is_over_all => Some(*index),
         _ => None,
-    }
-}
-
-// === impl Candidates ===
-
-impl Candidates {
-    /// Whether a request that leaves these can ask for one of `versions`; none: any will do.
-    fn allows(&self, versions: &[ScalarText], model: &config::ModelEntry) -> bool {
-        if versions.is_empty() {
-            return true;
-        }
-        let is_listed =
-            |version: &ScalarText| model.variants.iter().any(|variant| variant.version.as_ref() == Some(version));
-        match &self.asked {
-            AskedFor::Nothing => false,
-            AskedFor::Version(asked) => versions.iter().any(|version| version.0 == *asked),
-            AskedFor::Other => versions.iter().any(|version| !is_listed(version)),
-        }
     }
 }
 

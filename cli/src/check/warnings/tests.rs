@@ -131,3 +131,26 @@ fn a_peek_limit_that_the_gateway_does_not_buffer_is_told() {
         &["peekLimit: 65536 bytes are not below the gateway's buffer limit of 32768"],
     );
 }
+
+#[test]
+fn versions_labels_ramps_experiments_shadows_and_testers_lead_to_variants() {
+    let model = "
+  variants:
+  - {name: stable, version: 1}
+  - {name: next, weight: 0, version: 2, versionLabels: [beta]}
+  - {name: ramped, ramp: {steps: [{at: '2030-01-01T00:00:00Z', weight: 5}]}}
+  - {name: tried, weight: 0}
+  - {name: copied, weight: 0, cluster: other}
+  - {name: nobody, weight: 0}
+  rules: [{name: r, match: {versions: [beta]}, variant: next}]
+  shadow: {variant: copied}
+";
+    let experiment = "experiments: [{name: e, by: [{header: h}], arms: [{name: x, variants: {a: tried}}]}]";
+    let text = format!("models:\n- name: a{model}{experiment}\nrewrite: Headers\n");
+    assert_warns(&text, &["models[0].variants[5]: no request gets 'nobody'"]);
+    assert_warns(&format!("{text}testers: {{secret: '0123456789abcdef'}}\n"), &[]);
+    let text = text
+        .replace("stable, version: 1", "stable, version: 1, weight: 1")
+        .replace("name: a\n", "name: a\n  defaultVersion: latest\n");
+    assert!(warnings(&text).iter().all(|warning| !warning.contains("'stable'")), "a client may name version 1");
+}
