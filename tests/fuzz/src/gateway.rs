@@ -1,11 +1,23 @@
 //! A request through the decision, step by step as the filter takes it.
 
-use modelway_decision::{Decision, Peek, Route, Router, Start, rewrite};
+use std::borrow::Cow;
+
+use modelway_decision::{Decision, Peek, Route, Router, Start, header, rewrite};
 
 use crate::input::pieces;
 
 /// The fields of a request, `:method` and `:path` among them.
 pub type Headers = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// What the gateway knows of a request, its body aside. The sender's address and claims stand among the fields.
+struct Head<'a>(&'a Headers);
+
+/// The field of the sender's address.
+const SOURCE: &[u8] = b":source";
+/// The fields of the sender's claims begin so.
+const CLAIM: &[u8] = b":claim-";
+/// 2026-11-22 12:00:00 UTC.
+const NOW: u64 = 1_795_348_800_000_000_000;
 
 /// A draw for requests without a key.
 const DRAW: u64 = 0x1234_5678_9abc_def0;
@@ -49,6 +61,8 @@ pub struct Routed {
     pub path: Vec<u8>,
     /// The body.
     pub body: Vec<u8>,
+    /// All that was decided, for comparing.
+    pub decision: String,
 }
 
 /// A router of a configuration that must be right.
@@ -65,7 +79,7 @@ pub fn router(routing: &serde_json::Value) -> Router {
 
 /// Sends a request, its body cut at these places.
 pub fn send(router: &Router, request: &Request, cuts: &[usize]) -> Seen {
-    let head = &request.headers;
+    let head = &Head(&request.headers);
     let mut peek = match router.start(head, request.body.is_some(), DRAW) {
         Start::Known(route) => return seen(request, route, None),
         Start::Read(peek) => peek,
@@ -118,6 +132,9 @@ fn routed(request: &Request, decision: &Decision<'_>, peek: Option<&Peek>) -> Ro
         decision.version.as_deref(),
         Some(&*decision.affinity),
         decision.pool,
+        decision.cluster,
+        decision.authority,
+        decision.set_cookie.as_deref().map(str::as_bytes),
     ];
     for value in told.into_iter().flatten() {
         assert!(!value.iter().any(u8::is_ascii_control), "{} is no header", value.escape_ascii());
@@ -133,6 +150,7 @@ fn routed(request: &Request, decision: &Decision<'_>, peek: Option<&Peek>) -> Ro
         pool: decision.pool.map(<[u8]>::to_vec),
         path: decision.path.clone().or(path).unwrap_or_default(),
         body: if decision.rewrites_message { rewritten(&body, decision, peek) } else { body },
+        decision: format!("{decision:?}"),
     }
 }
 
@@ -142,6 +160,26 @@ fn rewritten(body: &[u8], decision: &Decision<'_>, peek: Option<&Peek>) -> Vec<u
     match rewrite::message_start(read, reader, &decision.target, decision.version.as_deref()) {
         Some(start) => [start.as_slice(), rest].concat(),
         None => body.to_vec(),
+    }
+}
+
+// === impl Head ===
+
+impl header::Headers for Head<'_> {
+    fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.0.as_slice().iter().map(|(name, value)| (name.as_slice(), value.as_slice()))
+    }
+
+    fn source_address(&self) -> Option<Cow<'_, [u8]>> {
+        self.first(SOURCE).map(Cow::Borrowed)
+    }
+
+    fn claim(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
+        self.first(&[CLAIM, name].concat()).map(|value| Cow::Owned(value.to_vec()))
+    }
+
+    fn now(&self) -> u64 {
+        NOW
     }
 }
 

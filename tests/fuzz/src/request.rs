@@ -11,27 +11,56 @@ use crate::input::Input;
 
 /// A configuration of everything that there is.
 pub fn routing() -> Value {
+    let keys = json!([
+        { "header": "x-user-id" }, { "cookie": "mw-user" }, { "parameter": "user_id" }, { "claim": "sub" },
+        "requestId", "sourceAddress",
+    ]);
+    let ramp = json!({
+        "steps": [{ "at": "2026-11-01T00:00:00Z", "weight": 5 }, { "at": "2027-01-01T00:00:00Z", "weight": 50.5 }],
+        "freezes": [{ "from": "2026-12-01T00:00:00Z", "until": "2026-12-02T00:00:00Z" }],
+    });
+    let brake = json!({ "errorRate": 0.1, "latency": "1s", "window": "10s", "minimumRequests": 20 });
     json!({
         "unknownModels": "Reject", "peekLimit": 600, "onPeekLimit": "Reject",
+        "testers": { "secret": "0123456789abcdef" },
+        "headerNames": { "presets": ["GatewayApi", "Seldon"], "variant": "x-variant" },
+        "scopes": [{ "name": "team", "pathPrefix": "/serving/team-a", "hosts": ["team.example"], "stripPrefix": true }],
+        "layers": [{ "name": "ui", "holdOut": 5 }],
+        "experiments": [{
+            "name": "ranker", "by": keys, "layer": "ui", "traffic": { "from": 0, "to": 80 }, "allow": ["u7"], "deny": ["u8"],
+            "arms": [{ "name": "on", "variants": { "t-*": "a" } }, { "name": "off", "weight": 2, "variants": { "t-*": "c" } }],
+        }],
         "models": [
             {
                 "name": "iris", "aliases": ["flowers", "a/b"], "labels": { "tier": "prod", "format": 7 },
+                "defaultVersion": "latest",
                 "variants": [
-                    { "name": "stable", "model": "iris-v1", "weight": 90 },
-                    { "name": "canary", "model": "iris v2", "version": "2", "weight": 10, "pool": "gpu", "affinity": "base" },
+                    { "name": "stable", "model": "iris-v1", "weight": 90, "version": 1, "cluster": "c", "authority": "a.example" },
+                    { "name": "canary", "model": "iris v2", "version": "2", "ramp": ramp, "pool": "gpu", "affinity": "base" },
+                    { "name": "third", "version": 2, "versionLabels": ["next"], "brake": brake },
                 ],
-                "sticky": { "salt": "s", "by": [{ "header": "x-user-id" }, { "cookie": "mw-user" }, { "parameter": "user_id" }] },
+                "sticky": { "salt": "s", "by": keys, "cookie": { "name": "mw-user" } },
                 "rules": [
                     { "name": "beta", "match": { "parameters": [{ "name": "tier", "type": "Prefix", "value": "b" }] }, "variant": "canary" },
                     { "name": "not", "match": { "not": { "headers": [{ "name": "x-a", "type": "Present" }] }, "methods": ["GET"] }, "variant": "stable" },
+                    { "name": "large", "match": { "batchSize": { "min": 4 }, "inputs": [{ "datatype": "FP32", "shape": [-1, 4] }] }, "variant": "third" },
+                    { "name": "raw", "match": { "encodings": ["Raw", "Binary"] }, "split": [{ "variant": "canary" }, { "variant": "third", "weight": 3 }] },
+                    { "name": "near", "match": { "sourceAddresses": ["10.0.0.0/8"], "contentLength": { "min": 1, "max": 100 } }, "variant": "stable" },
                 ],
             },
             { "name": "plain" },
-            { "name": "t-*", "variants": [{ "name": "a", "model": "b" }, { "name": "c" }] },
+            { "name": "scoped", "scope": "team" },
+            {
+                "name": "t-*", "variants": [{ "name": "a" }, { "name": "c" }, { "name": "s", "weight": 0, "cluster": "s" }],
+                "shadow": { "variant": "s", "percent": 50 },
+            },
         ],
         "rules": [{
             "name": "over all", "variant": "canary",
-            "match": { "labels": [{ "name": "tier", "value": "prod" }], "protocols": ["gRPC"], "cookies": [{ "name": "ring", "type": "In", "values": ["x", "y"] }] },
+            "match": {
+                "labels": [{ "name": "tier", "value": "prod" }], "protocols": ["gRPC"],
+                "cookies": [{ "name": "ring", "type": "In", "values": ["x", "y"] }], "claims": [{ "name": "group", "value": "a" }],
+            },
         }],
     })
 }

@@ -144,6 +144,8 @@ fn request() -> Vec<Vec<u8>> {
         ":method: POST\n:path: /v2/models/iris/infer\ncontent-type: application/json\n\n{\"parameters\":{\"tier\":\"beta\",\"user_id\":7}}",
         ":method: POST\n:path: /v2/models/t-1/versions/2/infer?debug\ncookie: mw-user=x; ring=y\n\n{}",
         ":method: POST\n:path: /v2/repository/index\n\n",
+        ":method: POST\n:path: /serving/team-a/v2/models/scoped/infer\n:source: 10.1.2.3\n:claim-sub: u7\n\n{}",
+        ":path: /v2/models/t-2\nx-modelway-secret: 0123456789abcdef\nx-modelway-force: a\nx-modelway-explain: 1",
     ]);
     let head = b":method: POST\n:path: /inference.GRPCInferenceService/ModelInfer\ncontent-type: application/grpc\n\n";
     let message =

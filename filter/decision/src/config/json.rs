@@ -155,15 +155,13 @@ impl Parser<'_> {
             Some(b't') => '\t',
             Some(b'u') => {
                 let unit = self.hex()?;
-                let is_high = (0xd800..0xdc00).contains(&unit);
-                let code = if is_high && self.rest().starts_with("\\u") {
+                let mut code = unit;
+                if (0xd800..0xdc00).contains(&unit) && self.rest().starts_with("\\u") {
                     self.at += 2;
-                    let low = self.hex()?;
-                    0x10000 + ((unit - 0xd800) << 10) + (low.wrapping_sub(0xdc00) & 0x3ff)
-                } else {
-                    unit
-                };
-                char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
+                    let low = self.hex()?.wrapping_sub(0xdc00);
+                    code = if low < 0x400 { 0x10000 + ((unit - 0xd800) << 10) + low } else { unit };
+                }
+                char::from_u32(code).ok_or_else(|| self.expected("both halves of a surrogate pair before this"))?
             }
             _ => return Err(self.expected("an escape such as `\\n`")),
         })
@@ -182,7 +180,7 @@ impl Parser<'_> {
         let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
         let length = self.rest().bytes().take_while(|byte| is_part(byte)).count();
         let literal = self.rest().get(..length).unwrap_or_default();
-        if !literal.parse::<f64>().is_ok_and(f64::is_finite) {
+        if !is_json_number(literal) || !literal.parse::<f64>().is_ok_and(f64::is_finite) {
             return Err(self.expected("a number"));
         }
         let literal = literal.to_owned();
@@ -216,6 +214,23 @@ impl Parser<'_> {
         let found = self.rest().chars().next().map_or("the end".to_owned(), |letter| format!("`{letter}`"));
         format!("byte {}: expected {what}, got {found}", self.at)
     }
+}
+
+/// Of what Rust takes for a number, JSON does not have leading zeros and points without digits around them.
+fn is_json_number(literal: &str) -> bool {
+    let mut bytes = literal.trim_start_matches('-').bytes().peekable();
+    let first = bytes.next();
+    if !first.is_some_and(|byte| byte.is_ascii_digit())
+        || first == Some(b'0') && bytes.peek().is_some_and(u8::is_ascii_digit)
+    {
+        return false;
+    }
+    while let Some(byte) = bytes.next() {
+        if byte == b'.' && !bytes.peek().is_some_and(u8::is_ascii_digit) {
+            return false;
+        }
+    }
+    true
 }
 
 #[cfg(test)]
@@ -257,6 +272,12 @@ mod tests {
             (r#"{"a": 1, "a": 2}"#, "byte 12: expected each field once, got `:`"),
             ("models: []", "byte 0: expected a value, got `m`"),
             (r#""\x""#, "byte 3: expected an escape such as `\\n`, got `\"`"),
+            (r#""\ud800\u0041""#, "byte 13: expected both halves of a surrogate pair before this, got `\"`"),
+            (r#""\udc00""#, "byte 7: expected both halves of a surrogate pair before this, got `\"`"),
+            ("007", "byte 0: expected a number, got `0`"),
+            ("-.5", "byte 0: expected a number, got `-`"),
+            ("1.", "byte 0: expected a number, got `1`"),
+            ("1.e5", "byte 0: expected a number, got `1`"),
             ("1e999", "byte 0: expected a number, got `1`"),
             ("\"a\nb\"", "byte 2: expected the end of a text, got `\n`"),
         ] {

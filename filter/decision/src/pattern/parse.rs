@@ -206,7 +206,10 @@ impl Parser<'_> {
             Some('s') => spaces,
             Some('S') => spaces.complement(),
             Some('t') => ByteSet::of(*b"\t"),
-            Some(letter) if letter.is_ascii_punctuation() => ByteSet::of([self.ascii(letter)?]),
+            // Other engines take `\<` and `\>` for the bounds of a word.
+            Some(letter) if letter.is_ascii_punctuation() && !matches!(letter, '<' | '>') => {
+                ByteSet::of([self.ascii(letter)?])
+            }
             _ => return Err(self.fault("expected \\d, \\w, \\s, their negations, or a sign to be taken as it is")),
         })
     }

@@ -49,6 +49,7 @@ fn what_is_not_supported_is_refused_with_its_place() {
         "(?i)a",
         "(?=a)",
         r"\b",
+        r"\<a",
         r"\",
         "a^b",
         "]",
