@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use modelway_decision::call::is_grpc;
 use modelway_decision::header::{self, Headers};
-use modelway_decision::{Decision, Peek, Reply, Route, Start, rewrite};
+use modelway_decision::rewrite::{Edit, Prefix, Tail};
+use modelway_decision::{Decision, Dialect, Peek, Reply, Route, Start};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
@@ -24,6 +25,8 @@ pub(crate) struct Stream {
 enum Request {
     /// Nothing to do with the body.
     Settled(Option<Chosen>),
+    /// Gone on, with something to add to the message that follows.
+    Tailed(Option<Chosen>, Tail),
     /// Held, or held before.
     Held(Rc<RefCell<Held>>),
 }
@@ -101,18 +104,31 @@ impl HttpContext for Stream {
         remove_ours(&head);
         let random = plugin.random();
         match plugin.router.start(&head, !end_of_stream, random) {
-            Start::Known(route) => {
-                let outcome = settle(&head, route, None);
-                self.settled(outcome)
+            Start::Known(mut route) => {
+                let tail = match &mut route {
+                    Route::To(decision) => decision.tail.take(),
+                    _ => None,
+                };
+                if let Some(Err(refused)) = tail.as_ref().map(|tail| resize_content(&head, |it| tail.new_length(it))) {
+                    log::error!("the gateway does not take the new length ({refused:?})");
+                }
+                let (chosen, action) = settle(&head, route, None).parts();
+                self.request = match tail {
+                    Some(tail) => Request::Tailed(chosen, tail),
+                    None => Request::Settled(chosen),
+                };
+                action
             }
             Start::Read(peek) => self.hold(&plugin, head, peek, random),
         }
     }
 
     fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
-        let Request::Held(held) = &self.request else { return Action::Continue };
-        let Some(plugin) = &self.plugin else { return Action::Continue };
-        held.borrow_mut().body(plugin, size, end_of_stream)
+        match (&mut self.request, &self.plugin) {
+            (Request::Held(held), Some(plugin)) => held.borrow_mut().body(plugin, size, end_of_stream),
+            (Request::Tailed(_, tail), _) if !tail.is_done() => add_tail(tail, size, end_of_stream),
+            _ => Action::Continue,
+        }
     }
 
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
@@ -123,7 +139,7 @@ impl HttpContext for Stream {
 
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
         match &self.request {
-            Request::Settled(chosen) => label_answer(chosen.as_ref()),
+            Request::Settled(chosen) | Request::Tailed(chosen, _) => label_answer(chosen.as_ref()),
             Request::Held(held) => match &held.borrow().stage {
                 Stage::Released { chosen, .. } | Stage::Settled(chosen) => label_answer(chosen.as_ref()),
                 Stage::Waiting(_) => label_answer(None),
@@ -208,7 +224,7 @@ impl Outcome {
 fn settle(head: &HeaderMap, route: Route<'_>, peek: Option<&Peek>) -> Outcome {
     match route {
         Route::Pass => Outcome::GoesOn(None),
-        Route::Reply(reply) => answer(head, &reply),
+        Route::Reply(reply) => answer(&reply),
         Route::To(decision) => match apply(head, &decision, peek) {
             Ok(()) => {
                 let variant = decision.variant.map(<[u8]>::to_vec);
@@ -216,14 +232,15 @@ fn settle(head: &HeaderMap, route: Route<'_>, peek: Option<&Peek>) -> Outcome {
             }
             Err(refused) => {
                 log::error!("the gateway does not take the decision ({refused:?})");
-                answer(head, &Reply::internal("the gateway could not apply the routing decision"))
+                let dialect = if is_grpc(head) { Dialect::Grpc } else { Dialect::Rest };
+                answer(&Reply::internal("the gateway could not apply the routing decision").in_dialect(dialect))
             }
         },
     }
 }
 
-fn answer(head: &HeaderMap, reply: &Reply) -> Outcome {
-    let sent = if is_grpc(head) {
+fn answer(reply: &Reply) -> Outcome {
+    let sent = if reply.dialect == Dialect::Grpc {
         host::reply(reply.status, None, reply.message.as_bytes(), reply.grpc_status as i32)
     } else {
         host::reply(reply.status, Some("application/json"), reply.json().as_bytes(), -1)
@@ -259,18 +276,45 @@ fn apply(head: &HeaderMap, decision: &Decision<'_>, peek: Option<&Peek>) -> Resu
 }
 
 fn rewrite_message(head: &HeaderMap, decision: &Decision<'_>, peek: &Peek) -> Result<(), Refused> {
-    let Some(reader) = peek.grpc_reader() else { return Ok(()) };
-    let read = host::request_body(0, reader.offset())?;
-    let Some(start) = rewrite::message_start(&read, reader, &decision.target, decision.version.as_deref()) else {
+    let read = host::request_body(0, peek.renamed_bytes())?;
+    let Some(prefix) = peek.renamed(&read, &decision.target, decision.version.as_deref()) else {
         log::warn!("a message is too long to be renamed: the upstream goes by the headers");
         return Ok(());
     };
-    let content_length = head.first(b"content-length").and_then(|length| std::str::from_utf8(length).ok());
-    if let Some(length) = content_length.and_then(|length| length.parse::<u64>().ok()) {
-        let length = length.saturating_add(start.len() as u64).saturating_sub(read.len() as u64);
-        host::set_request_header("content-length", length.to_string().as_bytes())?;
+    resize_content(head, |length| prefix.new_length(length))?;
+    host::replace_request_body_start(prefix.replaces, &prefix.with)
+}
+
+/// Changes the content-length, where there is one.
+fn resize_content(head: &HeaderMap, new: impl Fn(u64) -> u64) -> Result<(), Refused> {
+    let length = head.first(b"content-length").and_then(|length| std::str::from_utf8(length).ok());
+    match length.and_then(|length| length.parse().ok()) {
+        Some(length) => host::set_request_header("content-length", new(length).to_string().as_bytes()),
+        None => Ok(()),
     }
-    host::replace_request_body_start(read.len(), &start)
+}
+
+/// Adds to a message what its tail is to be, as it goes by.
+fn add_tail(tail: &mut Tail, size: usize, end_of_stream: bool) -> Action {
+    let done = tail.edit(size, end_of_stream, |count| host::request_body(0, count)).and_then(|edit| match edit {
+        Edit::Keep => Ok(Action::Continue),
+        Edit::Wait => Ok(Action::Pause),
+        Edit::Refuse(reply) => Ok(answer(&reply).parts().1),
+        Edit::Change(start, end) => {
+            if !end.is_empty() {
+                host::append_request_body(size, &end)?;
+            }
+            if let Some(Prefix { replaces, with }) = start {
+                host::replace_request_body_start(replaces, &with)?;
+            }
+            Ok(Action::Continue)
+        }
+    });
+    done.unwrap_or_else(|refused| {
+        log::error!("the gateway does not take an edit of the body ({refused:?})");
+        let reply = Reply::internal("the gateway could not apply the routing decision");
+        answer(&reply.in_dialect(Dialect::Grpc)).parts().1
+    })
 }
 
 /// Removes every copy of our headers that the client sent.

@@ -35,6 +35,11 @@ pub struct Routing {
     pub peek_limit: ByteSize,
     /// What happens when the limit is reached before the model or a parameter that routing needs was found.
     pub on_peek_limit: OnPeekLimit,
+    /// How bodies are read.
+    pub mode: Mode,
+    /// Paths under which the same paths are served, such as `/serving/team-a` for
+    /// `/serving/team-a/v2/models/…`. They stay when a path is rewritten.
+    pub path_prefixes: Vec<String>,
 }
 
 /// A model by the name that clients call.
@@ -179,6 +184,11 @@ pub enum Protocol {
     /// The Open Inference Protocol over gRPC.
     #[serde(rename = "gRPC")]
     Grpc,
+    /// OpenAI's: `/v1/chat/completions` and its like.
+    #[serde(rename = "OpenAI")]
+    OpenAi,
+    /// KServe's first protocol: `/v1/models/NAME:predict`.
+    V1,
 }
 
 /// One header, cookie, parameter or label, and what its value must be.
@@ -260,6 +270,18 @@ pub enum OnPeekLimit {
     Default,
     /// The filter answers 400, or INVALID_ARGUMENT for gRPC, and says what it did not find.
     Reject,
+}
+
+/// How bodies are read.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Mode {
+    /// A request goes on as soon as what routing needs is known. The default.
+    #[default]
+    Fast,
+    /// Where routing reads a body it reads it to its end, or to the limit, and refuses what two
+    /// readers could understand differently: repeated keys and fields, overlong values, compression.
+    Strict,
 }
 
 impl Routing {

@@ -11,12 +11,13 @@ use std::collections::HashMap;
 
 use self::entry::{Asking, Entry, Variant};
 
-use crate::config::{Admin, ConfigError, OnPeekLimit, Protocol, Rewrite, Routing, UnknownModels};
+use crate::config::{Admin, ConfigError, Mode, OnPeekLimit, Protocol, Rewrite, Routing, UnknownModels};
 use crate::header::Headers;
 use crate::message::{Message, Needs};
 use crate::nearest::nearest;
 use crate::peek::Peek;
 use crate::reply::{Reply, shown};
+use crate::rewrite::Tail;
 
 /// A configuration, compiled: nothing in it needs checking any more.
 #[derive(Debug)]
@@ -31,9 +32,13 @@ pub struct Router {
     admin: Admin,
     peek_limit: usize,
     on_peek_limit: OnPeekLimit,
+    mode: Mode,
+    path_prefixes: Vec<Vec<u8>>,
 }
 
 /// What to do once the headers are there.
+// A peek moves once, to where the request waits; a box would be one more piece of memory for each.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Start<'a> {
     /// The headers tell all.
@@ -70,8 +75,10 @@ pub struct Decision<'a> {
     pub pool: Option<&'a [u8]>,
     /// The path to send on, where it changes.
     pub path: Option<Vec<u8>>,
-    /// Whether the gRPC message's name and version are to be replaced.
+    /// Whether the name, and the version, that the body tells are to be replaced.
     pub rewrites_message: bool,
+    /// What is to be added behind a gRPC message that is not held.
+    pub tail: Option<Tail>,
 }
 
 /// Model and version as asked for.
@@ -166,6 +173,7 @@ impl<'a> Decision<'a> {
             pool: None,
             path: None,
             rewrites_message: false,
+            tail: None,
         }
     }
 
@@ -184,6 +192,7 @@ impl<'a> Decision<'a> {
             pool: variant.pool.as_deref(),
             path: None,
             rewrites_message: false,
+            tail: None,
         }
     }
 }

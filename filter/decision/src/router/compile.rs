@@ -52,6 +52,7 @@ impl Router {
             let names = compiler.parameter_names.len();
             compiler.fault("models", format!("expected at most {MOST_NAMES} different parameter names, got {names}"));
         }
+        let path_prefixes = compiler.path_prefixes(&routing.path_prefixes);
         ConfigError::unless_empty(compiler.faults)?;
         Ok(Self {
             entries,
@@ -63,6 +64,8 @@ impl Router {
             admin: routing.admin,
             peek_limit,
             on_peek_limit: routing.on_peek_limit,
+            mode: routing.mode,
+            path_prefixes,
         })
     }
 }
@@ -72,6 +75,24 @@ impl Router {
 impl Compiler {
     fn fault(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.faults.push(Fault::new(path, message));
+    }
+
+    /// Prefixes as they stand in front of a path that has one reading only.
+    fn path_prefixes(&mut self, prefixes: &[String]) -> Vec<Vec<u8>> {
+        let is_plain = |segment: &str| {
+            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte);
+            !matches!(segment, "" | "." | "..") && segment.bytes().all(is_name)
+        };
+        for (index, prefix) in prefixes.iter().enumerate() {
+            let is_path = prefix.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_plain));
+            if !is_path || prefix.matches('/').count() > 8 {
+                self.fault(
+                    format!("pathPrefixes[{index}]"),
+                    format!("expected a path such as /serving/team-a, without a slash at its end and without `%`, got '{prefix}'"),
+                );
+            }
+        }
+        prefixes.iter().map(|prefix| prefix.as_bytes().to_vec()).collect()
     }
 
     fn entry(&mut self, model: &ModelEntry, path: &str) -> Entry {
