@@ -73,6 +73,11 @@ pub(crate) fn replace_request_body_start(length: usize, with: &[u8]) -> Result<(
     abi::set_buffer(REQUEST_BODY, 0, length, with)
 }
 
+/// Adds to the end of the request's body, of which `size` bytes are at hand.
+pub(crate) fn append_request_body(size: usize, bytes: &[u8]) -> Result<(), Refused> {
+    abi::set_buffer(REQUEST_BODY, size, 0, bytes)
+}
+
 /// The plugin's configuration.
 pub(crate) fn plugin_configuration(length: usize) -> Result<Vec<u8>, Refused> {
     if length == 0 {

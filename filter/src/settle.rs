@@ -2,9 +2,11 @@
 
 use modelway_decision::call::is_grpc;
 use modelway_decision::header::{self, Headers};
-use modelway_decision::{Decision, Peek, Reply, Route, rewrite};
+use modelway_decision::rewrite::{Edit, Prefix, Tail};
+use modelway_decision::{Decision, Dialect, Peek, Reply, Route};
 
 use crate::host::{self, HeaderMap, Refused};
+use crate::stream::Action;
 
 /// What became of a request.
 pub(crate) enum Outcome {
@@ -44,19 +46,20 @@ impl Chosen {
 pub(crate) fn settle(head: &HeaderMap, route: Route<'_>, peek: Option<&Peek>) -> Outcome {
     match route {
         Route::Pass => Outcome::GoesOn(None),
-        Route::Reply(reply) => answer(head, &reply),
+        Route::Reply(reply) => answer(&reply),
         Route::To(decision) => match apply(head, &decision, peek) {
             Ok(()) => Outcome::GoesOn(Some(Chosen::of(&decision))),
             Err(refused) => {
                 host::error(&format!("the gateway does not take the decision ({refused})"));
-                answer(head, &Reply::internal("the gateway could not apply the routing decision"))
+                let dialect = if is_grpc(head) { Dialect::Grpc } else { Dialect::Rest };
+                answer(&Reply::internal("the gateway could not apply the routing decision").in_dialect(dialect))
             }
         },
     }
 }
 
-fn answer(head: &HeaderMap, reply: &Reply) -> Outcome {
-    let sent = if is_grpc(head) {
+fn answer(reply: &Reply) -> Outcome {
+    let sent = if reply.dialect == Dialect::Grpc {
         host::reply(reply.status, None, reply.message.as_bytes(), reply.grpc_status as i32)
     } else {
         host::reply(reply.status, Some("application/json"), reply.json().as_bytes(), -1)
@@ -92,16 +95,48 @@ fn apply(head: &HeaderMap, decision: &Decision<'_>, peek: Option<&Peek>) -> Resu
 }
 
 fn rewrite_message(head: &HeaderMap, decision: &Decision<'_>, peek: &Peek) -> Result<(), Refused> {
-    let Some(reader) = peek.grpc_reader() else { return Ok(()) };
-    let read = host::request_body(0, reader.offset())?;
-    let Some(start) = rewrite::message_start(&read, reader, &decision.target, decision.version.as_deref()) else {
+    let read = host::request_body(0, peek.renamed_bytes())?;
+    let Some(prefix) = peek.renamed(&read, &decision.target, decision.version.as_deref()) else {
         host::warn("a message is too long to be renamed: the upstream goes by the headers");
         return Ok(());
     };
-    let content_length = head.first(b"content-length").and_then(|length| std::str::from_utf8(length).ok());
-    if let Some(length) = content_length.and_then(|length| length.parse::<u64>().ok()) {
-        let length = length.saturating_add(start.len() as u64).saturating_sub(read.len() as u64);
-        host::set_request_header("content-length", length.to_string().as_bytes())?;
+    resize_content(head, |length| prefix.new_length(length))?;
+    host::replace_request_body_start(prefix.replaces, &prefix.with)
+}
+
+/// Changes the content-length, where there is one.
+pub(crate) fn resize_content(head: &HeaderMap, new: impl Fn(u64) -> u64) -> Result<(), Refused> {
+    let length = head.first(b"content-length").and_then(|length| std::str::from_utf8(length).ok());
+    match length.and_then(|length| length.parse().ok()) {
+        Some(length) => host::set_request_header("content-length", new(length).to_string().as_bytes()),
+        None => Ok(()),
     }
-    host::replace_request_body_start(read.len(), &start)
+}
+
+/// Adds to a message what its tail is to be, as it goes by.
+#[cfg(feature = "body")]
+pub(crate) fn add_tail(tail: &mut Tail, size: usize, end_of_stream: bool) -> Action {
+    let done = tail.edit(size, end_of_stream, |count| host::request_body(0, count)).and_then(|edit| match edit {
+        Edit::Keep => Ok(Action::Continue),
+        Edit::Wait => Ok(Action::Pause),
+        Edit::Refuse(reply) => {
+            answer(&reply);
+            Ok(Action::Pause)
+        }
+        Edit::Change(start, end) => {
+            if !end.is_empty() {
+                host::append_request_body(size, &end)?;
+            }
+            if let Some(Prefix { replaces, with }) = start {
+                host::replace_request_body_start(replaces, &with)?;
+            }
+            Ok(Action::Continue)
+        }
+    });
+    done.unwrap_or_else(|refused| {
+        host::error(&format!("the gateway does not take an edit of the body ({refused})"));
+        let reply = Reply::internal("the gateway could not apply the routing decision");
+        answer(&reply.in_dialect(Dialect::Grpc));
+        Action::Pause
+    })
 }

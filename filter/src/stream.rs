@@ -3,11 +3,15 @@
 use std::rc::Rc;
 
 use modelway_decision::header::{self, Headers};
-use modelway_decision::{Peek, Start};
+#[cfg(feature = "body")]
+use modelway_decision::rewrite::Tail;
+use modelway_decision::{Peek, Route, Start};
 
 use crate::host::{self, HeaderMap};
 use crate::plugin::Plugin;
 use crate::settle::{Chosen, Outcome, settle};
+#[cfg(feature = "body")]
+use crate::settle::{add_tail, resize_content};
 
 /// What the gateway is to do with what it has just shown.
 #[repr(i32)]
@@ -32,6 +36,9 @@ enum Request {
     /// Its headers wait for the body.
     #[cfg(feature = "body")]
     Held(Box<crate::held::Held>),
+    /// Gone on, with something to add behind the message that follows.
+    #[cfg(feature = "body")]
+    Tailed { chosen: Option<Chosen>, tail: Tail },
     /// Let go by the timer, with nothing read.
     #[cfg(feature = "body")]
     Released { at: u64, chosen: Option<Chosen> },
@@ -58,9 +65,26 @@ impl Stream {
         remove_ours(&head);
         let random = plugin.random();
         match plugin.router.start(&head, !end_of_stream, random) {
-            Start::Known(route) => self.settled(settle(&head, route, None)),
+            Start::Known(route) => self.known(&head, route),
             Start::Read(peek) => self.read(&plugin, context_id, head, random, peek),
         }
+    }
+
+    /// Does what the headers alone have decided. What is to be added behind a message waits for the body.
+    fn known(&mut self, head: &HeaderMap, mut route: Route<'_>) -> Action {
+        let tail = match &mut route {
+            Route::To(decision) => decision.tail.take(),
+            _ => None,
+        };
+        let action = self.settled(settle(head, route, None));
+        #[cfg(feature = "body")]
+        if let (Some(tail), Request::Settled(chosen), Action::Continue) = (tail, &mut self.request, action) {
+            if let Err(refused) = resize_content(head, |length| tail.new_length(length)) {
+                host::error(&format!("the gateway does not take the new length ({refused})"));
+            }
+            self.request = Request::Tailed { chosen: chosen.take(), tail };
+        }
+        action
     }
 
     #[cfg(feature = "body")]
@@ -85,6 +109,8 @@ impl Stream {
         let Some(plugin) = &self.plugin else { return Action::Continue };
         match &mut self.request {
             Request::Settled(_) => Action::Continue,
+            Request::Tailed { tail, .. } if tail.is_done() => Action::Continue,
+            Request::Tailed { tail, .. } => add_tail(tail, size, end_of_stream),
             Request::Held(held) => match held.read(plugin, size, end_of_stream) {
                 Some(outcome) => self.settled(outcome),
                 None => Action::Pause,
@@ -123,7 +149,7 @@ impl Stream {
         label_answer(match &self.request {
             Request::Settled(chosen) => chosen.as_ref(),
             #[cfg(feature = "body")]
-            Request::Released { chosen, .. } => chosen.as_ref(),
+            Request::Released { chosen, .. } | Request::Tailed { chosen, .. } => chosen.as_ref(),
             #[cfg(feature = "body")]
             Request::Held(_) => None,
         });

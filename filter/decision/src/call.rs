@@ -1,8 +1,18 @@
 //! What kind of call a request is, from its method and path alone.
 
+mod openai;
+mod prefix;
+mod readings;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
+pub(crate) use self::openai::is_openai_path;
+use self::openai::is_operation;
+use self::prefix::segments_of_prefix;
+pub(crate) use self::prefix::without_prefix;
+use self::readings::Readings;
+use crate::config::Protocol;
 use crate::header::Headers;
 
 /// A call, as its path tells.
@@ -18,11 +28,17 @@ pub enum Call<'p> {
     Rest(RestCall<'p>),
     /// The model stands in the message.
     Grpc,
+    /// A gRPC call that a transcoder made of a REST call: the model stands in that one's path.
+    Transcoded(RestCall<'p>),
+    /// The model stands in a JSON body's `model`.
+    OpenAi,
 }
 
-/// A v2 REST call for a model.
+/// A call whose path names the model.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RestCall<'p> {
+    /// Whose path it is.
+    pub protocol: Protocol,
     /// The model's name, percent-decoded.
     pub model: Cow<'p, [u8]>,
     /// The version, percent-decoded, if the path has one.
@@ -44,11 +60,17 @@ const ADMIN_METHODS: [&[u8]; 5] = [b"Repository", b"Trace", b"Log", b"SystemShar
 /// Administrative paths below `/v2/`.
 const ADMIN_PATHS: [&[u8]; 5] = [b"repository", b"logging", b"trace", b"systemsharedmemory", b"cudasharedmemory"];
 
+/// What a v1 call for a model ends with, behind a colon: KServe's two, and TensorFlow Serving's.
+const VERBS: [&[u8]; 4] = [b"predict", b"explain", b"classify", b"regress"];
+
+/// Envoy's transcoder keeps the path of the REST call in this header.
+const ORIGINAL_PATH: &[u8] = b"x-envoy-original-path";
+
 /// More segments than any call of ours has; a path with more is not ours.
 const MOST_SEGMENTS: usize = 16;
 
 /// One segment of a path.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Segment<'p> {
     decoded: Cow<'p, [u8]>,
     raw: Range<usize>,
@@ -62,8 +84,20 @@ struct Segments<'p> {
 }
 
 impl<'p> Call<'p> {
-    /// Classifies by path and content type.
-    pub fn of(path: &'p [u8], head: &impl Headers) -> Self {
+    /// Classifies by path and content type. `prefixes` are paths under which the same paths are
+    /// served, such as `/serving/team-a`; what stands in a call counts from the path's start.
+    pub fn of(path: &'p [u8], head: &'p impl Headers, prefixes: &[Vec<u8>]) -> Self {
+        match Self::of_path(path, is_grpc(head), prefixes) {
+            Self::Grpc => match head.first(ORIGINAL_PATH).map(|path| Self::of_path(path, false, prefixes)) {
+                Some(Self::Rest(call)) if call.protocol == Protocol::Rest => Self::Transcoded(call),
+                Some(Self::Ambiguous) => Self::Ambiguous,
+                _ => Self::Grpc,
+            },
+            call => call,
+        }
+    }
+
+    fn of_path(path: &'p [u8], is_grpc: bool, prefixes: &[Vec<u8>]) -> Self {
         let path = before_query(path);
         // With more segments than any call of ours has, only dot segments can bring it down to one.
         let segments = Segments::of(path);
@@ -72,33 +106,45 @@ impl<'p> Call<'p> {
         let segments = segments.as_slice();
         let is_canonical = segments.iter().all(Segment::is_canonical);
         let is_plain = is_short && is_canonical && !path.iter().any(|byte| matches!(byte, b'%' | b';'));
-        let readings = if is_plain { Vec::new() } else { readings(path) };
-        if is_admin(segments) || readings.iter().any(|segments| is_admin(segments)) {
+        let otherwise = if is_plain { Readings::default() } else { Readings::of(path, prefixes) };
+        let segments = segments.get(segments_of_prefix(path, prefixes)..).unwrap_or_default();
+        let mut names = [&b""[..]; MOST_SEGMENTS];
+        names.iter_mut().zip(segments).for_each(|(name, segment)| *name = &segment.decoded);
+        let names = names.get(..segments.len()).unwrap_or_default();
+        if is_admin(names) || otherwise.is_admin {
             return Self::Admin;
         }
-        match Self::of_segments(segments, head) {
-            Self::Rest(_) | Self::Grpc if !is_canonical => Self::Ambiguous,
+        match Self::of_segments(path, segments, names, is_grpc) {
+            Self::Rest(_) | Self::Grpc | Self::OpenAi if !is_canonical => Self::Ambiguous,
             // A model's path in any reading must not slip past the decision.
-            Self::Other if readings.iter().any(|segments| is_model(segments)) => Self::Ambiguous,
+            Self::Other if otherwise.is_model => Self::Ambiguous,
             call => call,
         }
     }
 
-    fn of_segments(segments: &[Segment<'p>], head: &impl Headers) -> Self {
-        match segments {
-            [service, method] if *service.decoded == *INFERENCE_SERVICE => {
-                if MODEL_METHODS.contains(&&*method.decoded) && is_grpc(head) { Self::Grpc } else { Self::Other }
+    fn of_segments(path: &[u8], segments: &[Segment<'p>], names: &[&[u8]], is_grpc: bool) -> Self {
+        match (names, segments) {
+            ([INFERENCE_SERVICE, method], _) => {
+                if is_grpc && MODEL_METHODS.contains(method) {
+                    Self::Grpc
+                } else {
+                    Self::Other
+                }
             }
-            [v2, models, model, rest @ ..] if *v2.decoded == *b"v2" && *models.decoded == *b"models" => {
-                Self::of_model_path(model, rest)
+            ([b"v2", b"models", _, ..], [_, _, model, rest @ ..]) => Self::of_model_path(Protocol::Rest, model, rest),
+            ([b"v1", b"models", _, ..], [_, _, model, rest @ ..]) => Self::of_verb_path(path, model, rest),
+            ([b"openai", b"v1", b"models", _, ..], [_, _, _, model, rest @ ..]) => {
+                Self::of_model_path(Protocol::OpenAi, model, rest)
             }
+            ([b"openai", operation @ ..] | operation, _) if is_operation(operation) => Self::OpenAi,
             _ => Self::Other,
         }
     }
 
-    fn of_model_path(model: &Segment<'p>, rest: &[Segment<'p>]) -> Self {
+    fn of_model_path(protocol: Protocol, model: &Segment<'p>, rest: &[Segment<'p>]) -> Self {
         // `GET /v2/models/stats` are the statistics of all models.
-        if model.decoded.is_empty() || (*model.decoded == *b"stats" && rest.is_empty()) {
+        let is_stats = protocol == Protocol::Rest && *model.decoded == *b"stats" && rest.is_empty();
+        if model.decoded.is_empty() || is_stats {
             return Self::Other;
         }
         let (version, end) = match rest {
@@ -107,7 +153,22 @@ impl<'p> Call<'p> {
             }
             _ => (None, model.raw.end),
         };
-        Self::Rest(RestCall { model: model.decoded.clone(), version, span: model.raw.start..end })
+        Self::Rest(RestCall { protocol, model: model.decoded.clone(), version, span: model.raw.start..end })
+    }
+
+    /// `/v1/models/{model}[/versions/{version}][:predict]`.
+    fn of_verb_path(path: &[u8], model: &Segment<'p>, rest: &[Segment<'p>]) -> Self {
+        match rest {
+            [] => match model.without_verb(path) {
+                Some(model) => Self::of_model_path(Protocol::V1, &model, rest),
+                None => Self::Ambiguous,
+            },
+            [versions, version] => match version.without_verb(path) {
+                Some(version) => Self::of_model_path(Protocol::V1, model, &[versions.clone(), version]),
+                None => Self::Ambiguous,
+            },
+            rest => Self::of_model_path(Protocol::V1, model, rest),
+        }
     }
 }
 
@@ -154,13 +215,26 @@ impl<'p> Segments<'p> {
     }
 }
 
-impl AsRef<[u8]> for Segment<'_> {
-    fn as_ref(&self) -> &[u8] {
-        &self.decoded
+impl<'p> Segment<'p> {
+    /// Without a verb at its end, if there is one; `None` where only some readers find it, because
+    /// it is percent-encoded in `path`.
+    fn without_verb(&self, path: &[u8]) -> Option<Self> {
+        let colon = self.decoded.iter().rposition(|&byte| byte == b':').unwrap_or(self.decoded.len());
+        let (_, verb) = self.decoded.split_at_checked(colon)?;
+        if !verb.get(1..).is_some_and(|verb| VERBS.contains(&verb)) {
+            return Some(self.clone());
+        }
+        let raw = self.raw.start..self.raw.end.checked_sub(verb.len())?;
+        if path.get(raw.end..self.raw.end) != Some(verb) {
+            return None;
+        }
+        let decoded = match &self.decoded {
+            Cow::Borrowed(whole) => Cow::Borrowed(whole.get(..colon)?),
+            Cow::Owned(whole) => Cow::Owned(whole.get(..colon)?.to_vec()),
+        };
+        Some(Self { decoded, raw })
     }
-}
 
-impl Segment<'_> {
     fn is_canonical(&self) -> bool {
         let decoded = &*self.decoded;
         !decoded.is_empty()
@@ -172,14 +246,13 @@ impl Segment<'_> {
     }
 }
 
-fn is_admin<S: AsRef<[u8]>>(segments: &[S]) -> bool {
+fn is_admin(segments: &[&[u8]]) -> bool {
     match segments {
-        [service, ..] if starts_with_ignoring_case(service.as_ref(), b"mmesh.") => true,
-        [service, method, ..] if service.as_ref().eq_ignore_ascii_case(INFERENCE_SERVICE) => {
-            ADMIN_METHODS.iter().any(|admin| starts_with_ignoring_case(method.as_ref(), admin))
+        [service, ..] if starts_with_ignoring_case(service, b"mmesh.") => true,
+        [service, method, ..] if service.eq_ignore_ascii_case(INFERENCE_SERVICE) => {
+            ADMIN_METHODS.iter().any(|admin| starts_with_ignoring_case(method, admin))
         }
-        [v2, area, rest @ ..] if v2.as_ref().eq_ignore_ascii_case(b"v2") => {
-            let area = area.as_ref();
+        [v2, area, rest @ ..] if v2.eq_ignore_ascii_case(b"v2") => {
             ADMIN_PATHS.iter().any(|admin| area.eq_ignore_ascii_case(admin)) || is_model_trace(area, rest)
         }
         _ => false,
@@ -187,70 +260,15 @@ fn is_admin<S: AsRef<[u8]>>(segments: &[S]) -> bool {
 }
 
 /// `/v2/models/{model}[/versions/{version}]/trace/setting`.
-fn is_model_trace<S: AsRef<[u8]>>(area: &[u8], rest: &[S]) -> bool {
+fn is_model_trace(area: &[u8], rest: &[&[u8]]) -> bool {
     area.eq_ignore_ascii_case(b"models")
         && match rest {
-            [_, trace, ..] if trace.as_ref().eq_ignore_ascii_case(b"trace") => true,
+            [_, trace, ..] if trace.eq_ignore_ascii_case(b"trace") => true,
             [_, versions, _, trace, ..] => {
-                versions.as_ref().eq_ignore_ascii_case(b"versions") && trace.as_ref().eq_ignore_ascii_case(b"trace")
+                versions.eq_ignore_ascii_case(b"versions") && trace.eq_ignore_ascii_case(b"trace")
             }
             _ => false,
         }
-}
-
-fn is_model(segments: &[Vec<u8>]) -> bool {
-    matches!(segments, [v2, models, _, ..]
-        if v2.eq_ignore_ascii_case(b"v2") && models.eq_ignore_ascii_case(b"models"))
-}
-
-/// What an empty segment is to a `..` behind it.
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Empty {
-    /// Nothing: the slashes were merged before.
-    Merged,
-    /// A segment that it takes away, as RFC 3986 has it.
-    Kept,
-}
-
-/// What servers split a path at.
-const SEPARATORS: [&[u8]; 2] = [b"/\\", b"/"];
-
-/// Every way in which some server may read a path: percent-escapes decoded once or twice, before the
-/// path is split or behind it; a backslash taken for a slash or not; path parameters (`;a=b`)
-/// dropped; slashes merged or not; dot segments resolved.
-fn readings(path: &[u8]) -> Vec<Vec<Vec<u8>>> {
-    let decoded = |text: &[u8]| percent_decoded(text).into_owned();
-    let once = decoded(path);
-    let twice = decoded(&once);
-    let ways = SEPARATORS.iter().flat_map(|separators| {
-        let split_behind = |path: &[u8]| split(path, separators).map(<[u8]>::to_vec).collect::<Vec<_>>();
-        let split_before: Vec<Vec<u8>> = split(path, separators).map(decoded).collect();
-        let split_before_twice = split_before.iter().map(|segment| decoded(segment)).collect();
-        [split_behind(&once), split_behind(&twice), split_before, split_before_twice]
-    });
-    let with_empty = |segments: Vec<Vec<u8>>| [Empty::Merged, Empty::Kept].map(|empty| resolved(&segments, empty));
-    ways.flat_map(with_empty).collect()
-}
-
-fn split<'p>(path: &'p [u8], separators: &[u8]) -> impl Iterator<Item = &'p [u8]> {
-    path.split(|byte| separators.contains(byte))
-}
-
-/// The segments that are left, without empty ones, once `.` and `..` are resolved.
-fn resolved(segments: &[Vec<u8>], empty: Empty) -> Vec<Vec<u8>> {
-    let mut found: Vec<&[u8]> = Vec::new();
-    for segment in segments {
-        let without_parameters = segment.split(|&byte| byte == b';').next();
-        match without_parameters.unwrap_or(segment) {
-            b"." => {}
-            b"" if empty == Empty::Merged => {}
-            b".." => {
-                found.pop();
-            }
-            name => found.push(name),
-        }
-    }
-    found.into_iter().filter(|segment| !segment.is_empty()).map(<[u8]>::to_vec).collect()
 }
 
 fn starts_with_ignoring_case(text: &[u8], start: &[u8]) -> bool {

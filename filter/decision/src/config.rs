@@ -55,6 +55,11 @@ settings! {
         pub peek_limit: ByteSize,
         /// What happens when the limit is reached before the model or a parameter that routing needs was found.
         pub on_peek_limit: OnPeekLimit,
+        /// How bodies are read.
+        pub mode: Mode,
+        /// Paths under which the same paths are served, such as `/serving/team-a` for
+        /// `/serving/team-a/v2/models/…`. They stay when a path is rewritten.
+        pub path_prefixes: Vec<String>,
         /// Names of the headers that upstreams and routes read.
         pub header_names: HeaderNames,
         /// Where the claims of the sender's token stand.
@@ -113,6 +118,17 @@ words! {
         Default "Default",
         /// The filter answers 400, or INVALID_ARGUMENT for gRPC, and says what it did not find.
         Reject "Reject",
+    }
+}
+
+words! {
+    /// How bodies are read.
+    pub enum Mode {
+        /// A request goes on as soon as what routing needs is known. The default.
+        Fast "Fast",
+        /// Where routing reads a body it reads it to its end, or to the limit, and refuses what two
+        /// readers could understand differently: repeated keys and fields, overlong values, compression.
+        Strict "Strict",
     }
 }
 

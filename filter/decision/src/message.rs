@@ -13,6 +13,9 @@ pub(crate) const LONGEST_VALUE: usize = 1024;
 /// Most inputs that are kept; rules do not see those behind.
 pub(crate) const MOST_INPUTS: usize = 64;
 
+/// Most dimensions of an input that are kept.
+pub(crate) const MOST_DIMENSIONS: usize = 32;
+
 /// A set of what a body can tell.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Needs(u64);
@@ -39,7 +42,7 @@ pub struct Input {
     pub name: Vec<u8>,
     /// Its datatype, such as `FP32`.
     pub datatype: Vec<u8>,
-    /// Its dimensions; the first is the batch.
+    /// Its dimensions; the first is the batch. What is no whole number is −1.
     pub shape: Vec<i64>,
 }
 
@@ -65,6 +68,11 @@ impl Needs {
     pub const INPUTS: Self = Self(1 << 62);
     /// How the inputs' elements are written.
     pub const ENCODING: Self = Self(1 << 61);
+    /// The id, the inputs and the encoding.
+    pub(crate) const TENSORS: Self = Self(Self::ID.0 | Self::INPUTS.0 | Self::ENCODING.0);
+
+    /// Every parameter.
+    const PARAMETERS: Self = Self((1 << MOST_NAMES) - 1);
 
     /// One parameter, by its number.
     pub(crate) fn parameter(number: usize) -> Self {
@@ -90,9 +98,25 @@ impl Needs {
         self.0 == 0
     }
 
+    /// Whether any of `other` is here too.
+    pub fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// Whether all of `other` is here too.
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+}
+
+// === impl Input ===
+
+impl Input {
+    /// Adds a dimension, unless there are enough to tell that nobody means it.
+    pub(crate) fn push_dimension(&mut self, dimension: i64) {
+        if self.shape.len() < MOST_DIMENSIONS {
+            self.shape.push(dimension);
+        }
     }
 }
 
@@ -106,6 +130,18 @@ impl Message {
             Some((_, kept)) => *kept = value,
             None => self.parameters.push((number, value)),
         }
+    }
+
+    /// Forgets a parameter, whose last value is none that routing can use.
+    pub(crate) fn forget_parameter(&mut self, number: usize) {
+        self.found.0 &= !Needs::parameter(number).0;
+        self.parameters.retain(|(key, _)| *key != number);
+    }
+
+    /// Forgets all parameters.
+    pub(crate) fn forget_parameters(&mut self) {
+        self.found.0 &= !Needs::PARAMETERS.0;
+        self.parameters.clear();
     }
 
     /// The parameter of this number.

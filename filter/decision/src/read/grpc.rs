@@ -1,50 +1,47 @@
-//! Model, version and parameters from the first message of a gRPC stream.
+//! Model, version and what else routing needs from the first message of a gRPC stream.
 //!
 //! Wire format: <https://protobuf.dev/programming-guides/encoding/>, framing:
 //! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>. Fields of the v2 requests:
-//! 1 is the model's name and 2 its version in all of them, 4 is `ModelInferRequest.parameters`.
+//! 1 is the model's name and 2 its version in all of them; 3 to 7 are `ModelInferRequest`'s.
 //!
 //! Serialisers write fields in ascending order, but any order is legal, and the last of a repeated
 //! field counts. A message that fits into the limit is read to its end, so whatever its order, the
 //! reader and the upstream agree. A longer one is read to the first field that is neither name nor
-//! version once there is a name: by then a serialiser has written the version if there is one.
-//! While it has no name, or misses a parameter that routing needs, the reader reads on. Tensors are
-//! skipped by their length.
+//! version once there is a name and what routing needs: by then a serialiser has written the version
+//! if there is one, and behind a later field the id and the inputs too. A strict reader reads on,
+//! and refuses what comes twice. Tensors are skipped by their length.
+
+mod field;
+mod wire;
 
 use std::ops::Range;
 
-use super::Progress;
-use crate::message::{LONGEST_VALUE, Message, Needs};
-use crate::number::double_text;
+use self::field::Field;
+use self::wire::{Varint, map_entry, next_varint, parameter_text};
+use super::{LONGEST_NAME, MOST_NAMES, Plan, Progress, Wanted};
+use crate::message::{Encoding, Input, LONGEST_VALUE, MOST_DIMENSIONS, MOST_INPUTS, Message, Needs};
 
 /// The frame's prefix: a compression flag and four bytes of length.
 pub(crate) const FRAME_PREFIX: usize = 5;
 
-/// Longest name or version.
-const LONGEST_NAME: usize = 1024;
-
-/// How often name and version may come together. Serialisers write each once; what routing needs is
-/// asked anew behind each.
-const MOST_NAMES: usize = 8;
-
 /// Longest `parameters` entry that is looked into.
 const LONGEST_ENTRY: usize = LONGEST_VALUE + 256;
 
-/// Field numbers.
-const NAME: u64 = 1;
-const VERSION: u64 = 2;
-const PARAMETERS: u64 = 4;
+/// Longest list of dimensions that is looked into: so many varints at their longest.
+const LONGEST_SHAPE: usize = MOST_DIMENSIONS * 10;
 
-/// Reads model, version and parameters from a gRPC body.
-#[derive(Debug, Default)]
+/// Reads a gRPC body.
+#[derive(Debug)]
 pub struct GrpcReader {
-    /// A body that is no longer is read to its end.
-    whole_up_to: usize,
+    plan: Plan,
     state: State,
     /// Body bytes taken so far.
     offset: usize,
     /// Where the message ends, counted from the body's start.
     message_end: usize,
+    /// Where the input ends that the reader is in.
+    input_end: Option<usize>,
+    keeps_input: bool,
     field_start: usize,
     varint: Varint,
     captured: Vec<u8>,
@@ -59,57 +56,50 @@ pub struct GrpcReader {
 }
 
 /// Where in the message the next byte stands.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 enum State {
-    #[default]
     Frame,
     Tag,
-    Length {
-        field: u64,
-    },
-    SkipVarint,
-    Skip {
-        remaining: usize,
-    },
-    Capture {
-        field: u64,
-        remaining: usize,
-    },
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Varint {
-    value: u64,
-    bytes: u32,
-}
-
-/// What a reader is asked for.
-pub trait Wanted {
-    /// The number of the parameter of this name, if routing looks at it at all.
-    fn parameter(&self, name: &[u8]) -> Option<usize>;
-
-    /// The parameters that routing needs for this model.
-    fn needed(&self, name: &[u8], version: Option<&[u8]>) -> Needs;
+    Length { field: Field },
+    Varint { field: Field },
+    Skip { remaining: usize },
+    Capture { field: Field, remaining: usize },
 }
 
 // === impl GrpcReader ===
 
 impl GrpcReader {
-    /// A reader of at most `limit` bytes.
-    pub fn new(limit: usize) -> Self {
-        Self { whole_up_to: limit, ..Self::default() }
+    /// A reader of the first message.
+    pub fn new(mut plan: Plan) -> Self {
+        let message = std::mem::take(&mut plan.known);
+        Self {
+            plan,
+            state: State::Frame,
+            offset: 0,
+            message_end: 0,
+            input_end: None,
+            keeps_input: true,
+            field_start: 0,
+            varint: Varint::default(),
+            captured: Vec::new(),
+            frame: [0; FRAME_PREFIX],
+            name: None,
+            version: None,
+            names_at: Vec::new(),
+            message,
+            needed: None,
+            outcome: None,
+        }
     }
 
     /// Takes the next bytes of the body. Once it has said anything but [`Progress::More`] it takes no more.
     pub fn feed(&mut self, bytes: &[u8], wanted: &impl Wanted) -> Progress {
         let mut rest = bytes;
         while self.outcome.is_none() {
-            if self.offset >= self.message_end && !matches!(self.state, State::Frame) {
-                self.outcome = Some(match self.at_message_end() {
-                    true => Progress::Done,
-                    false => Progress::Malformed("the message ends inside a field"),
-                });
-                break;
+            let is_framed = !matches!(self.state, State::Frame);
+            if is_framed && self.offset >= self.end() {
+                self.leave();
+                continue;
             }
             let Some((&byte, _)) = rest.split_first() else { break };
             let taken = self.step(byte, rest, wanted);
@@ -129,12 +119,12 @@ impl GrpcReader {
         self.version.as_deref().filter(|version| !version.is_empty())
     }
 
-    /// The parameters found.
+    /// What was found.
     pub fn message(&self) -> &Message {
         &self.message
     }
 
-    /// Body bytes read: a rewrite replaces no more than these.
+    /// Body bytes read.
     pub fn offset(&self) -> usize {
         self.offset
     }
@@ -150,8 +140,19 @@ impl GrpcReader {
         (self.offset >= FRAME_PREFIX).then(|| u32::from_be_bytes(length))
     }
 
-    fn at_message_end(&self) -> bool {
-        matches!(self.state, State::Tag) && self.varint.bytes == 0 && self.offset == self.message_end
+    /// Where the message ends, or the input that the reader is in.
+    fn end(&self) -> usize {
+        self.input_end.unwrap_or(self.message_end)
+    }
+
+    /// At the end of the message, or of the input that the reader is in.
+    fn leave(&mut self) {
+        if !matches!(self.state, State::Tag) || self.varint.has_begun() || self.offset != self.end() {
+            self.fail("the message ends inside a field");
+        } else if self.input_end.take().is_none() {
+            self.message.mark_found(Needs::TENSORS);
+            self.outcome = Some(Progress::Done);
+        }
     }
 
     /// Takes at least one byte of `rest`, whose first is `byte`; gives how many, or 0 with an outcome.
@@ -159,25 +160,26 @@ impl GrpcReader {
         match self.state {
             State::Frame => self.step_frame(byte),
             State::Tag => {
-                if self.varint.bytes == 0 {
+                if !self.varint.has_begun() {
                     self.field_start = self.offset;
                 }
-                match self.varint.push(byte) {
-                    Ok(Some(tag)) => return self.begin_field(tag, wanted),
-                    Ok(None) => {}
-                    Err(fault) => self.fail(fault),
+                if let Some(tag) = self.push_varint(byte) {
+                    return self.begin_field(tag, wanted);
                 }
             }
-            State::Length { field } => match self.varint.push(byte) {
-                Ok(Some(length)) => self.begin_payload(field, length, wanted),
-                Ok(None) => {}
-                Err(fault) => self.fail(fault),
-            },
-            State::SkipVarint => match self.varint.push(byte) {
-                Ok(Some(_)) => self.state = State::Tag,
-                Ok(None) => {}
-                Err(fault) => self.fail(fault),
-            },
+            State::Length { field } => {
+                if let Some(length) = self.push_varint(byte) {
+                    self.begin_payload(field, length, wanted);
+                }
+            }
+            State::Varint { field } => {
+                if let Some(value) = self.push_varint(byte) {
+                    self.state = State::Tag;
+                    if field == Field::InputShape {
+                        self.with_input(|input| input.push_dimension(value as i64));
+                    }
+                }
+            }
             State::Skip { remaining } => {
                 let taken = remaining.min(rest.len());
                 self.state = match remaining - taken {
@@ -199,6 +201,13 @@ impl GrpcReader {
         usize::from(self.outcome.is_none())
     }
 
+    fn push_varint(&mut self, byte: u8) -> Option<u64> {
+        self.varint.push(byte).unwrap_or_else(|fault| {
+            self.fail(fault);
+            None
+        })
+    }
+
     fn step_frame(&mut self, byte: u8) {
         if let Some(slot) = self.frame.get_mut(self.offset) {
             *slot = byte;
@@ -208,7 +217,8 @@ impl GrpcReader {
         }
         let [flag, length @ ..] = self.frame;
         if flag != 0 {
-            return self.fail("the message is compressed");
+            self.outcome = Some(Progress::Compressed);
+            return;
         }
         self.message_end = FRAME_PREFIX.saturating_add(u32::from_be_bytes(length) as usize);
         self.state = State::Tag;
@@ -216,68 +226,145 @@ impl GrpcReader {
 
     /// Gives how many bytes of the tag are taken: none if the reader stops before it.
     fn begin_field(&mut self, tag: u64, wanted: &impl Wanted) -> usize {
-        let (field, wire_type) = (tag >> 3, tag & 7);
-        if field == 0 {
+        let (number, wire_type) = (tag >> 3, tag & 7);
+        if number == 0 {
             self.fail("a field has the number 0");
             return 0;
         }
-        let may_stop = field != NAME && field != VERSION && self.message_end > self.whole_up_to;
+        let is_in_input = self.input_end.is_some();
+        let field = Field::of(number, is_in_input);
+        if !is_in_input {
+            self.pass_by(number);
+        }
+        if field == Field::InputContents {
+            self.found_encoding(Encoding::Contents);
+        }
+        let may_stop = !matches!(field, Field::Name | Field::Version) && !self.reads_whole();
         if may_stop && self.has_what_is_needed(wanted) {
             // The tag's bytes belong to what is left alone.
             self.offset = self.field_start;
             self.outcome = Some(Progress::Done);
             return 0;
         }
-        let is_text = matches!(field, NAME | VERSION | PARAMETERS);
-        match wire_type {
-            2 => self.state = State::Length { field },
-            _ if is_text => self.fail("a name, version or parameters field is not length-delimited"),
-            0 => self.state = State::SkipVarint,
-            1 => self.skip(8),
-            5 => self.skip(4),
-            _ => self.fail("a field has a wire type that proto3 does not use"),
+        match (wire_type, field) {
+            (2, _) => self.state = State::Length { field },
+            (0, Field::Other | Field::InputShape) => self.state = State::Varint { field },
+            (1, Field::Other) => self.skip(8),
+            (5, Field::Other) => self.skip(4),
+            (_, Field::Other) => self.fail("a field has a wire type that proto3 does not use"),
+            _ => self.fail("a text or a message among the fields is not length-delimited"),
         }
         usize::from(self.outcome.is_none())
     }
 
-    fn skip(&mut self, length: usize) {
-        // The tag's last byte is not counted in the offset yet.
-        if length > self.message_end.saturating_sub(self.offset + 1) {
-            return self.fail("a field is longer than its message");
+    /// Behind a field of this number a serialiser writes none of a lower one.
+    fn pass_by(&mut self, number: u64) {
+        if number > 3 {
+            self.message.mark_found(Needs::ID);
         }
-        self.state = State::Skip { remaining: length };
+        if number > 5 {
+            self.message.mark_found(Needs::INPUTS);
+        }
+        if number == 7 {
+            self.found_encoding(Encoding::Raw);
+        }
+        if number > 7 {
+            self.message.mark_found(Needs::ENCODING);
+        }
     }
 
-    fn begin_payload(&mut self, field: u64, length: u64, wanted: &impl Wanted) {
-        let left = self.message_end.saturating_sub(self.offset + 1);
+    fn found_encoding(&mut self, encoding: Encoding) {
+        self.message.encoding.get_or_insert(encoding);
+        self.message.mark_found(Needs::ENCODING);
+    }
+
+    fn skip(&mut self, length: usize) {
+        // The last byte of the tag or of the length is not counted in the offset yet.
+        if length > self.end().saturating_sub(self.offset + 1) {
+            return self.fail("a field is longer than its message");
+        }
+        self.state = if length == 0 { State::Tag } else { State::Skip { remaining: length } };
+    }
+
+    fn begin_payload(&mut self, field: Field, length: u64, wanted: &impl Wanted) {
+        let start = self.offset + 1;
+        let left = self.end().saturating_sub(start);
         let Some(length) = usize::try_from(length).ok().filter(|length| *length <= left) else {
             return self.fail("a field is longer than its message");
         };
         let longest = match field {
-            NAME | VERSION => LONGEST_NAME,
-            PARAMETERS => LONGEST_ENTRY,
-            _ => 0,
+            Field::Name | Field::Version => LONGEST_NAME,
+            Field::Id | Field::InputName | Field::InputDatatype => LONGEST_VALUE,
+            Field::Parameter => LONGEST_ENTRY,
+            Field::InputShape => LONGEST_SHAPE,
+            Field::Input => return self.begin_input(start + length),
+            Field::InputContents if start + length == self.message_end => {
+                // Nothing stands behind the last input's elements.
+                self.message.mark_found(Needs::INPUTS);
+                return self.skip(length);
+            }
+            Field::InputContents | Field::Raw | Field::Other => return self.skip(length),
         };
-        self.captured.clear();
-        if length == 0 {
-            return self.end_capture(field, self.offset + 1, wanted);
+        if length > longest {
+            match field {
+                Field::Name | Field::Version => self.fail("the model's name or version is longer than 1024 bytes"),
+                _ if self.plan.is_strict => self.fail("a value that routing looks at is longer than 1024 bytes"),
+                _ => self.skip(length),
+            }
+            return;
         }
-        if length <= longest {
-            self.state = State::Capture { field, remaining: length };
-        } else if field == PARAMETERS || longest == 0 {
-            self.state = State::Skip { remaining: length };
-        } else {
-            self.fail("the model's name or version is longer than 1024 bytes");
+        self.captured.clear();
+        match length {
+            0 => self.end_capture(field, start, wanted),
+            remaining => self.state = State::Capture { field, remaining },
         }
     }
 
-    fn end_capture(&mut self, field: u64, end: usize, wanted: &impl Wanted) {
+    fn begin_input(&mut self, end: usize) {
         self.state = State::Tag;
+        self.input_end = Some(end);
+        self.keeps_input = self.message.inputs.len() < MOST_INPUTS;
+        if self.keeps_input {
+            self.message.inputs.push(Input::default());
+        } else {
+            self.message.mark_found(Needs::INPUTS);
+        }
+    }
+
+    /// The input that is open, unless there are too many.
+    fn with_input(&mut self, change: impl FnOnce(&mut Input)) {
+        if let Some(input) = self.message.inputs.last_mut().filter(|_| self.keeps_input) {
+            change(input);
+        }
+    }
+
+    fn end_capture(&mut self, field: Field, end: usize, wanted: &impl Wanted) {
+        self.state = State::Tag;
+        let captured = std::mem::take(&mut self.captured);
         match field {
-            NAME => self.name = Some(std::mem::take(&mut self.captured)),
-            VERSION => self.version = Some(std::mem::take(&mut self.captured)),
-            PARAMETERS => return self.keep_parameter(wanted),
-            _ => return,
+            Field::Name | Field::Version => return self.end_name(field, captured, end),
+            Field::Id => {
+                if self.plan.is_strict && self.message.id.is_some() {
+                    return self.fail("the message's id comes twice");
+                }
+                self.message.id = Some(captured);
+                self.message.mark_found(Needs::ID);
+                return;
+            }
+            Field::Parameter => self.keep_parameter(&captured, wanted),
+            Field::InputName => self.with_input(|input| input.name.clone_from(&captured)),
+            Field::InputDatatype => self.with_input(|input| input.datatype.clone_from(&captured)),
+            Field::InputShape => self.keep_shape(&captured),
+            _ => {}
+        }
+        self.captured = captured;
+    }
+
+    fn end_name(&mut self, field: Field, value: Vec<u8>, end: usize) {
+        let slot = if field == Field::Name { &mut self.name } else { &mut self.version };
+        let is_repeated = slot.replace(value).is_some();
+        if is_repeated && self.plan.is_strict {
+            return self.fail("the model's name or version comes twice");
         }
         if self.names_at.len() == MOST_NAMES {
             return self.fail("the model's name or version is repeated too often");
@@ -286,12 +373,27 @@ impl GrpcReader {
         self.needed = None;
     }
 
-    fn keep_parameter(&mut self, wanted: &impl Wanted) {
-        let Some((name, value)) = map_entry(&self.captured) else { return };
+    fn keep_parameter(&mut self, entry: &[u8], wanted: &impl Wanted) {
+        let Some((name, value)) = map_entry(entry) else { return };
         let Some(number) = wanted.parameter(name) else { return };
-        if let Some(text) = parameter_text(value) {
-            self.message.set_parameter(number, text);
+        if self.plan.is_strict && self.message.found().contains(Needs::parameter(number)) {
+            return self.fail("a parameter that routing looks at comes twice");
         }
+        match parameter_text(value) {
+            Some(text) => self.message.set_parameter(number, text),
+            None => self.message.forget_parameter(number),
+        }
+    }
+
+    fn keep_shape(&mut self, packed: &[u8]) {
+        let mut rest = packed;
+        while let Some(dimension) = next_varint(&mut rest) {
+            self.with_input(|input| input.push_dimension(dimension as i64));
+        }
+    }
+
+    fn reads_whole(&self) -> bool {
+        self.plan.is_strict || self.message_end <= self.plan.whole_up_to
     }
 
     fn has_what_is_needed(&mut self, wanted: &impl Wanted) -> bool {
@@ -304,100 +406,4 @@ impl GrpcReader {
     fn fail(&mut self, fault: &'static str) {
         self.outcome = Some(Progress::Malformed(fault));
     }
-}
-
-// === impl Varint ===
-
-impl Varint {
-    /// The value when this was its last byte.
-    fn push(&mut self, byte: u8) -> Result<Option<u64>, &'static str> {
-        let shift = self.bytes * 7;
-        let part = u64::from(byte & 0x7f);
-        if shift > 63 || (shift == 63 && part > 1) {
-            return Err("a varint is longer than 64 bits");
-        }
-        self.value |= part << shift;
-        self.bytes += 1;
-        if byte & 0x80 != 0 {
-            return Ok(None);
-        }
-        let value = self.value;
-        *self = Self::default();
-        Ok(Some(value))
-    }
-}
-
-/// One field of a message that is whole in memory.
-enum Field<'a> {
-    Varint(u64),
-    Fixed64([u8; 8]),
-    Bytes(&'a [u8]),
-    Fixed32,
-}
-
-/// Takes the next field off the front; `None` at the end or where it is malformed.
-fn next_field<'a>(rest: &mut &'a [u8]) -> Option<(u64, Field<'a>)> {
-    let tag = next_varint(rest)?;
-    let field = match tag & 7 {
-        0 => Field::Varint(next_varint(rest)?),
-        1 => Field::Fixed64(take(rest, 8)?.try_into().ok()?),
-        2 => {
-            let length = usize::try_from(next_varint(rest)?).ok()?;
-            Field::Bytes(take(rest, length)?)
-        }
-        5 => {
-            take(rest, 4)?;
-            Field::Fixed32
-        }
-        _ => return None,
-    };
-    Some((tag >> 3, field))
-}
-
-fn next_varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut varint = Varint::default();
-    loop {
-        let (&byte, after) = rest.split_first()?;
-        *rest = after;
-        if let Some(value) = varint.push(byte).ok()? {
-            return Some(value);
-        }
-    }
-}
-
-fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
-    let (taken, after) = rest.split_at_checked(length)?;
-    *rest = after;
-    Some(taken)
-}
-
-/// Name and value of a `map<string, InferParameter>` entry.
-fn map_entry(entry: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (mut name, mut value) = (&b""[..], &b""[..]);
-    let mut rest = entry;
-    while !rest.is_empty() {
-        match next_field(&mut rest)? {
-            (1, Field::Bytes(bytes)) => name = bytes,
-            (2, Field::Bytes(bytes)) => value = bytes,
-            _ => {}
-        }
-    }
-    Some((name, value))
-}
-
-/// An `InferParameter` as text: bool 1, int64 2, string 3, double 4, uint64 5.
-fn parameter_text(message: &[u8]) -> Option<Vec<u8>> {
-    let mut text = None;
-    let mut rest = message;
-    while !rest.is_empty() {
-        match next_field(&mut rest)? {
-            (1, Field::Varint(value)) => text = Some(if value == 0 { b"false".to_vec() } else { b"true".to_vec() }),
-            (2, Field::Varint(value)) => text = Some((value as i64).to_string().into_bytes()),
-            (3, Field::Bytes(bytes)) => text = Some(bytes.to_vec()),
-            (4, Field::Fixed64(bytes)) => text = Some(double_text(f64::from_le_bytes(bytes))),
-            (5, Field::Varint(value)) => text = Some(value.to_string().into_bytes()),
-            _ => {}
-        }
-    }
-    text.filter(|text| text.len() <= LONGEST_VALUE)
 }

@@ -1,48 +1,66 @@
-//! Request parameters from a JSON body: scalar members of the top level's `parameters` object.
+//! What routing needs of a JSON body: of the Open Inference Protocol, parameters, id, inputs and
+//! encoding; of OpenAI's, the model and the top level's other scalars.
 //!
-//! Both dialects are read: bare values (`{"user_id": "u7"}`) and protobuf's JSON
-//! (`{"user_id": {"stringParam": "u7"}}`). The reader follows strings, nesting and nothing else;
-//! it does not validate the document, which is the upstream's business. With a key that comes
-//! twice the later value counts, as in most JSON libraries, as far as the reader reads.
+//! Both dialects of the Open Inference Protocol are read: bare parameters (`{"user_id": "u7"}`) and
+//! protobuf's JSON (`{"user_id": {"stringParam": "u7"}}`). Where nothing of routing's can stand,
+//! the reader follows strings and brackets only; the document is the upstream's to validate. With a
+//! key that comes twice the later value counts, as in most JSON libraries, as far as the reader
+//! reads; a strict reader refuses it.
 
-use super::Progress;
-use crate::message::{LONGEST_VALUE, Message, Needs};
-use crate::number::number_text;
+mod keys;
+mod place;
+mod scan;
+mod text;
+
+use std::ops::Range;
+
+use self::keys::Keys;
+use self::place::{Place, Slot};
+use self::text::Text;
+use super::{LONGEST_NAME, MOST_NAMES, Plan, Progress, Wanted};
+use crate::message::{Encoding, Input, LONGEST_VALUE, MOST_INPUTS, Message, Needs};
+use crate::number::{is_json_number, number_text, whole_number};
 
 /// Deeper documents are not read further: their tensors would have 100 dimensions.
 const DEEPEST: u32 = 128;
 
-/// Names under which protobuf's JSON gives a parameter's value.
-const TYPED_VALUES: [&[u8]; 10] = [
-    b"stringParam",
-    b"string_param",
-    b"int64Param",
-    b"int64_param",
-    b"boolParam",
-    b"bool_param",
-    b"doubleParam",
-    b"double_param",
-    b"uint64Param",
-    b"uint64_param",
-];
+/// What kind of document a body is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Document {
+    /// A request of the Open Inference Protocol, whose model stands in the path.
+    Inference,
+    /// A request of OpenAI's protocol: `model` and scalars at the top level.
+    OpenAi,
+}
 
-/// Reads parameters from a JSON body.
+/// Reads a JSON body.
 #[derive(Debug)]
 pub struct JsonReader {
+    document: Document,
+    plan: Plan,
     state: State,
+    /// What may come next in a place that matters.
+    next: Next,
+    place: Place,
+    /// Where a container is open of which nothing is read: how deep the reader was before it.
+    dull_below: Option<u32>,
+    /// What the value that comes next, or is being read, is for.
+    slot: Slot,
     depth: u32,
     /// One bit a level, the lowest for the innermost: set for an object.
     objects: u128,
-    /// Whether the next string of the current object is a key.
-    expects_key: bool,
-    /// How deep inside `parameters` the reader is.
-    inside: Inside,
-    /// The parameter whose value comes next or is being read.
-    current: Option<usize>,
-    /// The bytes of a key or value that matters; `None` while they do not.
-    captured: Option<Vec<u8>>,
-    escape: Escape,
-    needed: Needs,
+    /// The parameter whose own object is open, and whether that has told its value.
+    typed: (usize, bool),
+    keeps_input: bool,
+    keys: Keys,
+    text: Text,
+    /// Bytes taken so far.
+    offset: usize,
+    value_start: usize,
+    name: Option<Vec<u8>>,
+    names_at: Vec<Range<usize>>,
+    /// What routing needs, once that can be known.
+    needed: Option<Needs>,
     message: Message,
     outcome: Option<Progress>,
 }
@@ -61,305 +79,412 @@ enum State {
     Literal,
 }
 
-/// Where the reader is, relative to the `parameters` object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Inside {
-    /// Elsewhere.
-    No,
-    /// At the value of the top level's `parameters` key.
-    AtParameters,
-    /// In the object, at depth 2.
-    Parameters,
-    /// In a parameter's own object, at depth 3.
-    Typed,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Escape {
-    unit: u32,
-    high_surrogate: Option<u32>,
+enum Next {
+    Value,
+    ValueOrEnd,
+    Key,
+    KeyOrEnd,
+    Colon,
+    CommaOrEnd,
+    /// The document is over.
+    Nothing,
 }
 
 // === impl JsonReader ===
 
 impl JsonReader {
-    /// Reads until every one of `needed` is found.
-    pub fn new(needed: Needs) -> Self {
+    /// A reader of a request whose model stands in the path: `needed` is what routing needs for it.
+    pub fn inference(plan: Plan, needed: Needs) -> Self {
+        Self::new(Document::Inference, plan, Some(needed))
+    }
+
+    /// A reader of OpenAI's requests, for a model that the body names.
+    pub fn open_ai(mut plan: Plan) -> Self {
+        // It has no tensors, which is known before anything is read.
+        plan.known.mark_found(Needs::TENSORS);
+        Self::new(Document::OpenAi, plan, None)
+    }
+
+    fn new(document: Document, mut plan: Plan, needed: Option<Needs>) -> Self {
+        let message = std::mem::take(&mut plan.known);
         Self {
+            document,
+            plan,
             state: State::Between,
+            next: Next::Value,
+            place: Place::Start,
+            dull_below: None,
+            slot: Slot::Nothing,
             depth: 0,
             objects: 0,
-            expects_key: false,
-            inside: Inside::No,
-            current: None,
-            captured: None,
-            escape: Escape::default(),
+            typed: (0, false),
+            keeps_input: true,
+            keys: Keys::default(),
+            text: Text::default(),
+            offset: 0,
+            value_start: 0,
+            name: None,
+            names_at: Vec::new(),
             needed,
-            message: Message::default(),
+            message,
             outcome: None,
         }
     }
 
-    /// Takes the next bytes of the body; `number_of` gives the number of a parameter that routing
-    /// looks at. Once it has said anything but [`Progress::More`] it takes no more.
-    pub fn feed(&mut self, bytes: &[u8], number_of: impl Fn(&[u8]) -> Option<usize>) -> Progress {
+    /// Takes the next bytes of the body. Once it has said anything but [`Progress::More`] it takes no more.
+    pub fn feed(&mut self, bytes: &[u8], wanted: &impl Wanted) -> Progress {
         let mut rest = bytes;
         while self.outcome.is_none() {
-            // The bulk of a body is tensor values: skipped without a look at the state machine.
-            if self.captured.is_none() {
-                rest = self.skip_dull(rest);
-            }
-            let Some((&byte, after)) = rest.split_first() else { break };
-            rest = after;
-            self.step(byte, &number_of);
+            let (plain, behind) = rest.split_at_checked(self.plain_bytes(rest)).unwrap_or((rest, &[]));
+            self.text.keep(plain);
+            self.offset += plain.len();
+            let Some((&byte, behind)) = behind.split_first() else { break };
+            self.step(byte, wanted);
+            self.offset += 1;
+            rest = behind;
         }
         self.outcome.unwrap_or(Progress::More)
     }
 
-    /// The parameters found.
+    /// What was found.
     pub fn message(&self) -> &Message {
         &self.message
     }
 
-    /// The rest from the first byte that can change the state.
-    fn skip_dull<'a>(&self, rest: &'a [u8]) -> &'a [u8] {
-        let interesting = match self.state {
-            State::String => rest.iter().position(|byte| matches!(byte, b'"' | b'\\')),
-            // Inside an array only structure matters, and where no key or value of ours can come.
-            State::Between | State::Literal if self.depth > 0 && self.current.is_none() => {
-                rest.iter().position(|byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']' | b',' | b':'))
-            }
-            _ => Some(0),
-        };
-        interesting.and_then(|position| rest.get(position..)).unwrap_or_default()
+    /// The model's name, if the body is to tell it.
+    pub fn name(&self) -> Option<&[u8]> {
+        self.name.as_deref()
     }
 
-    fn step(&mut self, byte: u8, number_of: &impl Fn(&[u8]) -> Option<usize>) {
+    /// Where the values that name the model stand in the body, quotes included, in order.
+    pub fn name_values(&self) -> &[Range<usize>] {
+        &self.names_at
+    }
+
+    /// Whether the document has come to its end.
+    pub fn is_complete(&self) -> bool {
+        self.place == Place::End
+    }
+
+    /// How many bytes from the start of `rest` do not change the state: the bulk of a body.
+    fn plain_bytes(&self, rest: &[u8]) -> usize {
         match self.state {
-            State::String => match byte {
-                b'"' => self.end_string(number_of),
-                b'\\' => self.state = State::Escape,
-                other => {
-                    self.flush_surrogate();
-                    self.keep(&[other]);
-                }
-            },
-            State::Escape => self.step_escape(byte),
-            State::Unicode { digits } => self.step_unicode(byte, digits),
-            State::Literal => match byte {
-                b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t' | b':' => {
-                    self.end_literal();
-                    self.state = State::Between;
-                    self.step_between(byte);
-                }
-                other => self.keep(&[other]),
-            },
+            State::String => scan::plain_text(rest),
+            State::Between if self.dull_below.is_some() => scan::unstructured(rest),
+            _ => 0,
+        }
+    }
+
+    fn step(&mut self, byte: u8, wanted: &impl Wanted) {
+        match self.state {
+            State::Between if self.dull_below.is_some() => self.step_dull(byte),
             State::Between => self.step_between(byte),
+            State::String => match byte {
+                b'"' => self.end_string(wanted),
+                _ => self.state = State::Escape,
+            },
+            // Where nobody wants the text, an escape is a backslash and what it hides.
+            State::Escape if byte == b'u' && self.text.is_wanted() => self.state = State::Unicode { digits: 4 },
+            State::Escape => {
+                self.text.keep_escaped(byte);
+                self.state = State::String;
+            }
+            State::Unicode { digits } => {
+                if !self.text.keep_hex(byte, digits == 4, digits == 1) {
+                    return self.fail("a \\u escape of the JSON is not four hex digits");
+                }
+                self.state = if digits == 1 { State::String } else { State::Unicode { digits: digits - 1 } };
+            }
+            State::Literal => match byte {
+                b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t' | b':' | b'"' | b'{' | b'[' => {
+                    self.end_literal(wanted);
+                    if self.outcome.is_none() {
+                        self.step_between(byte);
+                    }
+                }
+                other => self.text.keep(&[other]),
+            },
         }
     }
 
     fn step_between(&mut self, byte: u8) {
-        match byte {
-            b' ' | b'\n' | b'\r' | b'\t' => {}
-            b'"' => {
-                self.state = State::String;
-                let matters = if self.expects_key { self.key_matters() } else { self.current.is_some() };
-                self.captured = matters.then(Vec::new);
+        let takes_value = matches!(self.next, Next::Value | Next::ValueOrEnd);
+        match (byte, self.next) {
+            (b' ' | b'\n' | b'\r' | b'\t', _) => {}
+            _ if self.place == Place::Start && byte != b'{' => self.fail("the body is not a JSON object"),
+            (_, Next::Nothing) => self.fail("bytes stand behind the end of the JSON"),
+            (b'"', Next::Key | Next::KeyOrEnd) => self.begin_text(State::String, true),
+            (b'"', _) if takes_value => self.begin_text(State::String, self.wants_scalar()),
+            (b'{' | b'[', _) if takes_value => self.open(byte == b'{'),
+            (b'}', Next::KeyOrEnd | Next::CommaOrEnd) if self.in_object() => self.close(),
+            (b']', Next::ValueOrEnd | Next::CommaOrEnd) if !self.in_object() => self.close(),
+            (b',', Next::CommaOrEnd) => self.next = if self.in_object() { Next::Key } else { Next::Value },
+            (b':', Next::Colon) => self.next = Next::Value,
+            (b'-' | b'+' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z', _) if takes_value => {
+                self.begin_text(State::Literal, true);
+                self.text.keep(&[byte]);
             }
-            b'{' => self.open(true),
-            b'[' => self.open(false),
-            b'}' => self.close(true),
-            b']' => self.close(false),
-            b',' => {
-                self.expects_key = self.in_object();
-                self.leave_value();
-            }
-            b':' => self.expects_key = false,
-            other => {
-                self.state = State::Literal;
-                self.captured = (self.current.is_some() && !self.expects_key).then(Vec::new);
-                self.keep(&[other]);
-            }
-        }
-        if self.depth == 0 && self.outcome.is_none() && !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
-            // The top level was no object, or has just been closed: nothing more can come.
-            self.outcome = Some(Progress::Done);
+            _ => self.fail("the body is not JSON"),
         }
     }
 
-    fn key_matters(&self) -> bool {
-        match self.inside {
-            Inside::No | Inside::AtParameters => self.depth == 1,
-            Inside::Parameters => self.depth == 2,
-            Inside::Typed => self.depth == 3,
+    fn step_dull(&mut self, byte: u8) {
+        match byte {
+            b'"' => self.begin_text(State::String, false),
+            b'{' | b'[' => self.deepen(byte == b'{'),
+            b'}' | b']' => {
+                if self.in_object() != (byte == b'}') {
+                    return self.fail("a bracket of the JSON closes what was not opened");
+                }
+                self.depth -= 1;
+                self.objects >>= 1;
+                if self.dull_below == Some(self.depth) {
+                    self.dull_below = None;
+                    self.end_value();
+                }
+            }
+            b'/' | b'\'' | b'#' => self.fail("the body is not JSON"),
+            _ => {}
         }
+    }
+
+    fn begin_text(&mut self, state: State, is_wanted: bool) {
+        self.state = state;
+        self.value_start = self.offset;
+        self.text.begin(is_wanted);
+    }
+
+    fn wants_scalar(&self) -> bool {
+        !matches!(self.slot, Slot::Nothing) || self.place == Place::Shape
     }
 
     fn in_object(&self) -> bool {
         self.objects & 1 == 1
     }
 
-    fn open(&mut self, is_object: bool) {
+    fn deepen(&mut self, is_object: bool) {
         if self.depth == DEEPEST {
-            self.outcome = Some(Progress::Malformed("the JSON is nested deeper than 128 levels"));
-            return;
-        }
-        self.inside = match (self.inside, self.depth, is_object) {
-            (Inside::AtParameters, 1, true) => Inside::Parameters,
-            (Inside::AtParameters, 1, false) => Inside::No,
-            (Inside::Parameters, 2, true) if self.current.is_some() => Inside::Typed,
-            (inside, ..) => inside,
-        };
-        if self.inside != Inside::Typed || !is_object || self.depth != 2 {
-            self.current = None;
+            return self.fail("the JSON is nested deeper than 128 levels");
         }
         self.depth += 1;
         self.objects = self.objects << 1 | u128::from(is_object);
-        self.expects_key = is_object;
     }
 
-    fn close(&mut self, is_object: bool) {
-        if self.depth == 0 || self.in_object() != is_object {
-            self.outcome = Some(Progress::Malformed("a bracket of the JSON closes what was not opened"));
-            return;
+    fn open(&mut self, is_object: bool) {
+        match (self.place.opened(self.slot, is_object), self.slot) {
+            (None, _) => self.dull_below = Some(self.depth),
+            (Some(place), slot) => self.enter(place, slot),
         }
-        self.depth -= 1;
-        self.objects >>= 1;
-        self.expects_key = false;
-        self.inside = match (self.inside, self.depth) {
-            (Inside::Typed, 2) => Inside::Parameters,
-            (Inside::Parameters, 1) => Inside::No,
-            (inside, _) => inside,
-        };
-        self.current = None;
+        self.slot = Slot::Nothing;
+        self.next = if is_object { Next::KeyOrEnd } else { Next::ValueOrEnd };
+        self.deepen(is_object);
     }
 
-    /// After a comma: the next member is another one.
-    fn leave_value(&mut self) {
-        match self.inside {
-            Inside::AtParameters => self.inside = Inside::No,
-            Inside::Parameters if self.depth == 2 => self.current = None,
+    fn enter(&mut self, place: Place, slot: Slot) {
+        self.place = place;
+        match (place, slot) {
+            (Place::Parameters, _) => {
+                self.message.forget_parameters();
+                self.keys.begin_inner();
+            }
+            (Place::Typed, Slot::Parameter(number)) => self.typed = (number, false),
+            (Place::Inputs, _) => self.begin_inputs(),
+            (Place::Input, _) => self.begin_input(),
+            (Place::Shape, _) => self.with_input(|input| input.shape.clear()),
             _ => {}
         }
     }
 
-    fn end_string(&mut self, number_of: &impl Fn(&[u8]) -> Option<usize>) {
-        self.flush_surrogate();
-        self.state = State::Between;
-        let captured = self.captured.take();
-        if self.expects_key {
-            if let Some(key) = captured {
-                self.end_key(&key, number_of);
-            }
-            return;
-        }
-        if let (Some(number), Some(text)) = (self.current, captured) {
-            self.found(number, text);
-        }
-    }
-
-    fn end_key(&mut self, key: &[u8], number_of: &impl Fn(&[u8]) -> Option<usize>) {
-        match self.inside {
-            Inside::No | Inside::AtParameters => {
-                self.inside = if key == b"parameters" { Inside::AtParameters } else { Inside::No };
-            }
-            Inside::Parameters => self.current = number_of(key),
-            // The parameter's own name stays current; a member that is no value ends it.
-            Inside::Typed => {
-                if !TYPED_VALUES.contains(&key) {
-                    self.current = None;
+    fn close(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+        self.objects >>= 1;
+        let closed = self.place;
+        self.place = closed.parent();
+        self.end_value();
+        match closed {
+            Place::Inputs => self.found(Needs::INPUTS),
+            Place::Top => {
+                self.next = Next::Nothing;
+                self.message.mark_found(Needs::TENSORS);
+                if !self.plan.is_strict {
+                    self.outcome = Some(Progress::Done);
                 }
             }
+            _ => {}
         }
     }
 
-    fn end_literal(&mut self) {
-        let (Some(number), Some(literal)) = (self.current, self.captured.take()) else { return };
-        let text = match literal.as_slice() {
-            b"true" | b"false" => Some(literal),
-            literal => std::str::from_utf8(literal).ok().and_then(number_text),
-        };
-        if let Some(text) = text {
-            self.found(number, text);
-        }
+    fn end_value(&mut self) {
+        self.slot = Slot::Nothing;
+        self.next = Next::CommaOrEnd;
     }
 
-    fn found(&mut self, number: usize, text: Vec<u8>) {
-        self.current = None;
-        if text.len() > LONGEST_VALUE {
+    fn end_string(&mut self, wanted: &impl Wanted) {
+        self.state = State::Between;
+        if self.dull_below.is_some() {
             return;
         }
-        self.message.set_parameter(number, text);
-        if self.message.found().contains(self.needed) {
+        let text = self.text.end();
+        if matches!(self.next, Next::Key | Next::KeyOrEnd) {
+            self.next = Next::Colon;
+            self.end_key(&text, wanted);
+        } else {
+            self.end_scalar(Some(&text), true, wanted);
+        }
+        self.text.recycle(text);
+    }
+
+    fn end_literal(&mut self, wanted: &impl Wanted) {
+        self.state = State::Between;
+        let literal = self.text.end();
+        let is_word = matches!(literal.as_slice(), b"true" | b"false");
+        if self.plan.is_strict && !is_word && literal != b"null" && !is_json_number(&literal) {
+            return self.fail("the body is not JSON");
+        }
+        let number = if is_word { None } else { number_text(&literal) };
+        self.end_scalar(number.as_deref().or(is_word.then_some(&literal)), false, wanted);
+        self.text.recycle(literal);
+    }
+
+    fn end_key(&mut self, key: &[u8], wanted: &impl Wanted) {
+        if self.plan.is_strict {
+            if key.len() > LONGEST_VALUE {
+                return self.fail("a key of the JSON is longer than 1024 bytes");
+            }
+            // A parameter's own object may have one value only, which is looked at there.
+            if self.place != Place::Typed
+                && let Err(fault) = self.keys.add(key, self.place == Place::Top)
+            {
+                return self.fail(fault);
+            }
+        }
+        self.slot = self.slot_of(key, wanted);
+        match self.slot {
+            Slot::Parameter(number) if self.place != Place::Typed => self.message.forget_parameter(number),
+            Slot::Name => {
+                self.name = None;
+                self.needed = None;
+            }
+            Slot::Encoding(encoding) => self.found_encoding(encoding),
+            _ => {}
+        }
+    }
+
+    fn slot_of(&self, key: &[u8], wanted: &impl Wanted) -> Slot {
+        let parameter = || wanted.parameter(key).map_or(Slot::Nothing, Slot::Parameter);
+        match (self.place, self.document) {
+            (Place::Top, Document::Inference) => Slot::of_request(key, self.reads_inputs()),
+            (Place::Top, Document::OpenAi) if key == b"model" => Slot::Name,
+            (Place::Top, Document::OpenAi) | (Place::Parameters, _) => parameter(),
+            (Place::Typed, _) => Slot::of_typed(key, self.typed.0),
+            (Place::Input, _) => Slot::of_input(key),
+            _ => Slot::Nothing,
+        }
+    }
+
+    fn reads_inputs(&self) -> bool {
+        let inputs = |needed: Needs| needed.intersects(Needs::INPUTS) || needed.intersects(Needs::ENCODING);
+        self.plan.is_strict || self.needed.is_some_and(inputs)
+    }
+
+    /// A value that is no object and no array; `None` where it is `null` or nothing that JSON knows.
+    fn end_scalar(&mut self, text: Option<&[u8]>, is_string: bool, wanted: &impl Wanted) {
+        let slot = self.slot;
+        if self.place == Place::Shape {
+            let dimension = text.and_then(whole_number).unwrap_or(-1);
+            self.with_input(|input| input.push_dimension(dimension));
+        }
+        self.end_value();
+        let Some(text) = text else { return };
+        if slot == Slot::Name && is_string {
+            return self.found_name(text, wanted);
+        }
+        if text.len() > LONGEST_VALUE {
+            if self.plan.is_strict && slot != Slot::Nothing {
+                self.fail("a value that routing looks at is longer than 1024 bytes");
+            }
+            return;
+        }
+        match slot {
+            Slot::Parameter(number) => self.found_parameter(number, text),
+            Slot::Id => {
+                self.message.id = Some(text.to_vec());
+                self.found(Needs::ID);
+            }
+            Slot::InputName => self.with_input(|input| input.name = text.to_vec()),
+            Slot::InputDatatype => self.with_input(|input| input.datatype = text.to_vec()),
+            _ => {}
+        }
+    }
+
+    fn found_name(&mut self, name: &[u8], wanted: &impl Wanted) {
+        if name.len() > LONGEST_NAME {
+            return self.fail("the model's name is longer than 1024 bytes");
+        }
+        if self.names_at.len() == MOST_NAMES {
+            return self.fail("the model's name is repeated too often");
+        }
+        self.name = Some(name.to_vec());
+        self.names_at.push(self.value_start..self.offset + 1);
+        self.needed = Some(wanted.needed(name, None));
+        self.stop_if_enough();
+    }
+
+    fn found_parameter(&mut self, number: usize, text: &[u8]) {
+        if self.place == Place::Typed {
+            if self.typed.1 && self.plan.is_strict {
+                return self.fail("a parameter of the JSON has two values");
+            }
+            self.typed.1 = true;
+        }
+        self.message.set_parameter(number, text.to_vec());
+        self.stop_if_enough();
+    }
+
+    fn begin_inputs(&mut self) {
+        self.message.inputs.clear();
+        if matches!(self.message.encoding, Some(Encoding::Json | Encoding::Contents)) {
+            self.message.encoding = None;
+        }
+    }
+
+    fn begin_input(&mut self) {
+        self.keys.begin_inner();
+        self.keeps_input = self.message.inputs.len() < MOST_INPUTS;
+        if self.keeps_input {
+            self.message.inputs.push(Input::default());
+        } else {
+            self.found(Needs::INPUTS);
+        }
+    }
+
+    /// The input that is open, unless there are too many.
+    fn with_input(&mut self, change: impl FnOnce(&mut Input)) {
+        if let Some(input) = self.message.inputs.last_mut().filter(|_| self.keeps_input) {
+            change(input);
+        }
+    }
+
+    fn found_encoding(&mut self, encoding: Encoding) {
+        self.message.encoding.get_or_insert(encoding);
+        self.found(Needs::ENCODING);
+    }
+
+    fn found(&mut self, found: Needs) {
+        self.message.mark_found(found);
+        self.stop_if_enough();
+    }
+
+    fn stop_if_enough(&mut self) {
+        let is_short = self.plan.length.is_none_or(|length| length <= self.plan.whole_up_to);
+        let reads_on = self.plan.is_strict || (self.document == Document::OpenAi && is_short);
+        if !reads_on && self.needed.is_some_and(|needed| self.message.found().contains(needed)) {
             self.outcome = Some(Progress::Done);
         }
     }
 
-    /// Keeps one byte more than allowed at the most, so that a longer value is seen to be too long.
-    fn keep(&mut self, bytes: &[u8]) {
-        if let Some(captured) = &mut self.captured
-            && captured.len() <= LONGEST_VALUE
-        {
-            captured.extend_from_slice(bytes);
-        }
-    }
-
-    fn step_escape(&mut self, byte: u8) {
-        self.state = State::String;
-        let plain = match byte {
-            b'u' => {
-                self.escape.unit = 0;
-                self.state = State::Unicode { digits: 4 };
-                return;
-            }
-            b'n' => b'\n',
-            b't' => b'\t',
-            b'r' => b'\r',
-            b'b' => 8,
-            b'f' => 12,
-            other => other,
-        };
-        self.flush_surrogate();
-        self.keep(&[plain]);
-    }
-
-    fn step_unicode(&mut self, byte: u8, digits: u8) {
-        let Some(digit) = char::from(byte).to_digit(16) else {
-            self.outcome = Some(Progress::Malformed("a \\u escape of the JSON is not four hex digits"));
-            return;
-        };
-        self.escape.unit = self.escape.unit << 4 | digit;
-        if digits > 1 {
-            self.state = State::Unicode { digits: digits - 1 };
-            return;
-        }
-        self.state = State::String;
-        let unit = self.escape.unit;
-        match (self.escape.high_surrogate.take(), unit) {
-            (Some(high), 0xdc00..=0xdfff) => self.keep_char(0x10000 + ((high - 0xd800) << 10) + (unit - 0xdc00)),
-            (lone, 0xd800..=0xdbff) => {
-                if lone.is_some() {
-                    self.keep_char(0xfffd);
-                }
-                self.escape.high_surrogate = Some(unit);
-            }
-            (lone, unit) => {
-                if lone.is_some() {
-                    self.keep_char(0xfffd);
-                }
-                self.keep_char(unit);
-            }
-        }
-    }
-
-    fn flush_surrogate(&mut self) {
-        if self.escape.high_surrogate.take().is_some() {
-            self.keep_char(0xfffd);
-        }
-    }
-
-    fn keep_char(&mut self, code: u32) {
-        let letter = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
-        self.keep(letter.encode_utf8(&mut [0; 4]).as_bytes());
+    fn fail(&mut self, fault: &'static str) {
+        self.outcome = Some(Progress::Malformed(fault));
     }
 }

@@ -56,6 +56,7 @@ impl Router {
             let names = compiler.parameter_names.len();
             compiler.fault("models", format!("expected at most {MOST_NAMES} different parameter names, got {names}"));
         }
+        let path_prefixes = compiler.path_prefixes(&routing.path_prefixes);
         ConfigError::unless_empty(compiler.faults)?;
         Ok(Self {
             entries,
@@ -67,6 +68,8 @@ impl Router {
             admin: routing.admin,
             peek_limit: routing.peek_limit.0,
             on_peek_limit: routing.on_peek_limit,
+            mode: routing.mode,
+            path_prefixes,
             brakes: compiler.brakes,
             headers: OutgoingHeaders::new(&routing.header_names),
             secret: routing.testers.as_ref().map(|testers| testers.secret.as_bytes().to_vec()),

@@ -1,22 +1,18 @@
 //! The stages of a decision: from the headers, from what the body tells, and the end of both.
 
+mod reading;
+
 use std::borrow::Cow;
 
+use self::reading::WantedBy;
 use super::{Asked, Route, Router, Start};
-use crate::call::{Call, RestCall, can_be_header_value};
-use crate::config::{Admin, OnPeekLimit, Protocol, UnknownModels};
+use crate::call::{Call, RestCall, can_be_header_value, is_grpc, is_openai_path, without_prefix};
+use crate::config::{Admin, Mode, OnPeekLimit, Protocol, Rewrite, UnknownModels};
 use crate::header::Headers;
 use crate::message::{Message, Needs};
 use crate::peek::Peek;
-use crate::read::Wanted;
-use crate::reply::{Reply, shown};
-use crate::rewrite;
-
-/// What routing needs of a message, given the request's headers.
-struct WantedBy<'a, H> {
-    router: &'a Router,
-    head: &'a H,
-}
+use crate::reply::{Dialect, Reply, shown};
+use crate::rewrite::{self, Tail};
 
 // === impl Router ===
 
@@ -24,42 +20,62 @@ impl Router {
     /// What can be decided from the headers. `random` is a draw of 64 bits for requests without a key.
     pub fn start<'a>(&'a self, head: &'a impl Headers, body_follows: bool, random: u64) -> Start<'a> {
         let path = head.first(b":path").unwrap_or_default();
-        match Call::of(path, head) {
-            Call::Other => Start::Known(Route::Pass),
-            Call::Admin => Start::Known(self.route_admin()),
-            Call::Ambiguous => Start::Known(Route::Reply(ambiguous())),
-            Call::Grpc if body_follows => Start::Read(Peek::grpc(self.peek_limit)),
-            Call::Grpc => Start::Known(Route::Pass),
+        let route = match Call::of(path, head, &self.path_prefixes) {
+            Call::Other => Route::Pass,
+            Call::Admin => self.route_admin(),
+            Call::Ambiguous => Route::Reply(ambiguous()),
+            Call::Grpc if body_follows => return Start::Read(self.peek_grpc(head)),
+            Call::OpenAi if body_follows && reading::may_be_json(head) => return Start::Read(self.peek_open_ai(head)),
+            Call::Grpc | Call::OpenAi => Route::Pass,
             Call::Rest(call) => {
-                let needed = self.needed(head, Protocol::Rest, &call.model, call.version.as_deref());
-                if body_follows && !needed.is_empty() {
-                    return Start::Read(Peek::json(needed, self.peek_limit));
+                let known = reading::known_from(head);
+                if body_follows && call.protocol == Protocol::Rest {
+                    let needed = self.needed(head, call.protocol, &call.model, call.version.as_deref());
+                    if !known.found().contains(needed) {
+                        return Start::Read(self.peek_inference(head, known, needed));
+                    }
                 }
-                Start::Known(self.route_rest(head, path, call, &Message::default(), random))
+                self.route_rest(head, path, call, &known, random)
             }
-        }
+            Call::Transcoded(call) => self.route_transcoded(head, call, body_follows, random),
+        };
+        Start::Known(self.in_dialect_of(head, route))
     }
 
     /// Takes the next bytes of a body; true once [`Self::finish`] can decide.
     pub fn read(&self, head: &impl Headers, peek: &mut Peek, bytes: &[u8]) -> bool {
-        peek.feed(bytes, &WantedBy { router: self, head })
+        let protocol = peek.protocol();
+        peek.feed(bytes, &WantedBy { router: self, head, protocol })
     }
 
     /// The decision with what a body has told; `None` for a body that the host never showed.
     pub fn finish<'a>(&'a self, head: &'a impl Headers, peek: Option<&'a Peek>, random: u64) -> Route<'a> {
         let path = head.first(b":path").unwrap_or_default();
-        match (Call::of(path, head), peek) {
-            (Call::Rest(call), None) => self.route_rest(head, path, call, &Message::default(), random),
+        let route = match (Call::of(path, head, &self.path_prefixes), peek) {
+            (Call::Rest(call), None) => self.route_rest(head, path, call, &reading::known_from(head), random),
             (Call::Rest(call), Some(peek)) => {
-                let needed = || self.needed(head, Protocol::Rest, &call.model, call.version.as_deref());
-                match self.too_late(peek, needed) {
+                let needed = || self.needed(head, call.protocol, &call.model, call.version.as_deref());
+                match strict_refusal(peek).or_else(|| self.too_late(peek, needed)) {
                     Some(reply) => Route::Reply(reply),
                     None => self.route_rest(head, path, call, peek.message(), random),
                 }
             }
-            (Call::Grpc, Some(peek)) => self.route_grpc(head, peek, random),
+            (Call::Grpc | Call::OpenAi, Some(peek)) => self.route_named(head, peek, random),
             _ => Route::Pass,
-        }
+        };
+        self.in_dialect_of(head, route)
+    }
+
+    /// A refusal in the words of the protocol that was asked in.
+    fn in_dialect_of<'a>(&self, head: &impl Headers, route: Route<'a>) -> Route<'a> {
+        let Route::Reply(reply) = route else { return route };
+        let path = without_prefix(head.first(b":path").unwrap_or_default(), &self.path_prefixes);
+        let dialect = match path {
+            _ if is_grpc(head) => Dialect::Grpc,
+            path if is_openai_path(path) => Dialect::OpenAi,
+            _ => Dialect::Rest,
+        };
+        Route::Reply(reply.in_dialect(dialect))
     }
 
     fn route_admin(&self) -> Route<'_> {
@@ -79,49 +95,81 @@ impl Router {
         message: &Message,
         random: u64,
     ) -> Route<'a> {
-        let RestCall { model, version, span } = call;
+        let RestCall { protocol, model, version, span } = call;
         let asked = Asked { model, version };
-        let mut decision = match self.decide(head, Protocol::Rest, asked.clone(), message, random) {
+        let mut decision = match self.decide(head, protocol, asked.clone(), message, random) {
             Ok(decision) => decision,
             Err(reply) => return Route::Reply(reply),
         };
         if self.rewrites(&asked, &decision) {
-            decision.path = Some(rewrite::path(path, &span, &decision.target, decision.version.as_deref()));
+            // KServe's v1 and OpenAI's paths have no place for a version.
+            let version = decision.version.as_deref().filter(|_| protocol == Protocol::Rest || asked.version.is_some());
+            decision.path = Some(rewrite::path(path, &span, &decision.target, version));
         }
         Route::To(decision)
     }
 
-    fn route_grpc<'a>(&'a self, head: &impl Headers, peek: &'a Peek, random: u64) -> Route<'a> {
-        let Some(reader) = peek.grpc_reader() else { return Route::Pass };
-        if let Some(fault) = peek.fault() {
-            return match self.unknown_models {
-                UnknownModels::Pass => Route::Pass,
-                UnknownModels::Reject => Route::Reply(Reply::invalid(format!("cannot read the request: {fault}"))),
-            };
-        }
-        let Some(name) = reader.name().filter(|name| !name.is_empty()) else {
-            return self.route_unnamed(peek);
-        };
-        let version = reader.version();
-        if !can_be_header_value(name) || !version.is_none_or(can_be_header_value) {
-            return Route::Reply(Reply::invalid("the model's name or version has control characters"));
-        }
-        if let Some(reply) = self.too_late(peek, || self.needed(head, Protocol::Grpc, name, version)) {
-            return Route::Reply(reply);
-        }
-        let asked = Asked { model: name.into(), version: version.map(Cow::Borrowed) };
-        match self.decide(head, Protocol::Grpc, asked.clone(), peek.message(), random) {
+    /// A gRPC message whose model is known from the path that a transcoder has made it of. Nothing
+    /// is read of it; the upstream's name goes behind the one that the transcoder writes.
+    fn route_transcoded<'a>(
+        &'a self,
+        head: &impl Headers,
+        call: RestCall<'a>,
+        body_follows: bool,
+        random: u64,
+    ) -> Route<'a> {
+        let asked = Asked { model: call.model, version: call.version };
+        match self.decide(head, call.protocol, asked, &Message::default(), random) {
             Ok(mut decision) => {
-                decision.rewrites_message = self.rewrites(&asked, &decision);
+                // Even where the name stays: a client may send the header itself, with another name in its message.
+                if body_follows && self.rewrite != Rewrite::Headers {
+                    decision.tail = Some(Tail::new(&decision.target, decision.version.as_deref()));
+                }
                 Route::To(decision)
             }
             Err(reply) => Route::Reply(reply),
         }
     }
 
-    /// A message without a name, as far as it was read.
+    /// A call whose body names the model.
+    fn route_named<'a>(&'a self, head: &impl Headers, peek: &'a Peek, random: u64) -> Route<'a> {
+        if let Some(reply) = strict_refusal(peek) {
+            return Route::Reply(reply);
+        }
+        if let Some(fault) = peek.fault() {
+            return match self.unknown_models {
+                UnknownModels::Pass => Route::Pass,
+                UnknownModels::Reject => Route::Reply(unreadable(fault)),
+            };
+        }
+        let Some(name) = peek.name().filter(|name| !name.is_empty()) else {
+            return self.route_unnamed(peek);
+        };
+        let version = peek.version();
+        if !can_be_header_value(name) || !version.is_none_or(can_be_header_value) {
+            return Route::Reply(Reply::invalid("the model's name or version has control characters"));
+        }
+        let protocol = peek.protocol();
+        if let Some(reply) = self.too_late(peek, || self.needed(head, protocol, name, version)) {
+            return Route::Reply(reply);
+        }
+        let asked = Asked { model: name.into(), version: version.map(Cow::Borrowed) };
+        match self.decide(head, protocol, asked.clone(), peek.message(), random) {
+            Ok(mut decision) => {
+                decision.rewrites_message = match (self.rewrite, protocol) {
+                    // OpenAI's body has no place for a version.
+                    (Rewrite::Auto, Protocol::OpenAi) => asked.model != decision.target,
+                    _ => self.rewrites(&asked, &decision),
+                };
+                Route::To(decision)
+            }
+            Err(reply) => Route::Reply(reply),
+        }
+    }
+
+    /// A body without a name, as far as it was read.
     fn route_unnamed(&self, peek: &Peek) -> Route<'_> {
-        if peek.is_at_limit() {
+        if peek.is_past_limit() {
             return match (self.on_peek_limit, self.unknown_models) {
                 (OnPeekLimit::Default, UnknownModels::Pass) => Route::Pass,
                 _ => Route::Reply(Reply::invalid(format!(
@@ -130,18 +178,27 @@ impl Router {
                 ))),
             };
         }
+        let field = if peek.protocol() == Protocol::OpenAi { "model" } else { "model_name" };
         match self.unknown_models {
             UnknownModels::Pass => Route::Pass,
-            UnknownModels::Reject => Route::Reply(Reply::invalid("the message names no model: model_name is empty")),
+            UnknownModels::Reject => {
+                Route::Reply(Reply::invalid(format!("the message names no model: {field} is empty")))
+            }
         }
     }
 
     /// The refusal of a body whose first bytes do not hold what routing needs, where that is configured.
     fn too_late(&self, peek: &Peek, needed: impl FnOnce() -> Needs) -> Option<Reply> {
-        let is_refused = self.on_peek_limit == OnPeekLimit::Reject
-            && peek.is_at_limit()
-            && !peek.message().found().contains(needed());
-        is_refused.then(|| {
+        if self.on_peek_limit != OnPeekLimit::Reject || !peek.is_past_limit() {
+            return None;
+        }
+        if self.mode == Mode::Strict {
+            return Some(Reply::invalid(format!(
+                "the body is longer than the {} bytes that this gateway reads to be sure of it; raise peekLimit",
+                self.peek_limit
+            )));
+        }
+        (!peek.message().found().contains(needed())).then(|| {
             let names: Vec<String> = self.parameter_names.iter().map(|name| shown(name)).collect();
             Reply::invalid(format!(
                 "the first {} bytes of the body do not hold every parameter that routing may need ({}); write `parameters` before `inputs` or raise peekLimit",
@@ -152,18 +209,16 @@ impl Router {
     }
 }
 
-// === impl WantedBy ===
+fn strict_refusal(peek: &Peek) -> Option<Reply> {
+    peek.strict_fault().map(unreadable)
+}
 
-impl<H: Headers> Wanted for WantedBy<'_, H> {
-    fn parameter(&self, name: &[u8]) -> Option<usize> {
-        self.router.parameter_number(name)
-    }
-
-    fn needed(&self, name: &[u8], version: Option<&[u8]>) -> Needs {
-        self.router.needed(self.head, Protocol::Grpc, name, version)
-    }
+fn unreadable(fault: &str) -> Reply {
+    Reply::invalid(format!("cannot read the request: {fault}"))
 }
 
 fn ambiguous() -> Reply {
-    Reply::invalid("the path can be read in several ways; write /v2/models/NAME/… without empty or dot segments")
+    Reply::invalid(
+        "the path can be read in several ways; write it without empty or dot segments and without percent-encoded slashes",
+    )
 }
