@@ -15,6 +15,7 @@ mod peek;
 mod ramps;
 mod rest;
 mod rules;
+mod scopes;
 mod sticky;
 mod testers;
 mod unknown;
@@ -53,6 +54,7 @@ pub fn all() -> Vec<Case> {
         ramps::cases(),
         brakes::cases(),
         versions::cases(),
+        scopes::cases(),
         destinations::cases(),
         testers::cases(),
         dry_run::cases(),

@@ -112,10 +112,9 @@ impl Condition {
             Self::Methods(methods) => {
                 head.first(b":method").is_some_and(|method| methods.iter().any(|it| it == method))
             }
-            Self::Hosts(hosts) => head.first(b":authority").is_some_and(|authority| {
-                let host = without_port(authority);
-                hosts.iter().any(|expected| expected.matches(host))
-            }),
+            Self::Hosts(hosts) => {
+                head.first(b":authority").is_some_and(|authority| HostMatch::any_matches(hosts, authority))
+            }
             Self::Versions(versions) => facts.version.is_some_and(|version| versions.iter().any(|it| it == version)),
             Self::Label(name, expected) => {
                 facts.labels.iter().any(|(label, value)| label == name && expected.matches(value))
@@ -196,6 +195,12 @@ impl HostMatch {
             Some(suffix) => Self::Suffix(suffix.as_bytes().to_vec()),
             None => Self::Exact(pattern.into_bytes()),
         }
+    }
+
+    /// Whether one of these matches the host of an authority, which may have a port.
+    pub(crate) fn any_matches(hosts: &[Self], authority: &[u8]) -> bool {
+        let host = without_port(authority);
+        hosts.iter().any(|expected| expected.matches(host))
     }
 
     fn matches(&self, host: &[u8]) -> bool {

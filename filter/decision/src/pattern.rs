@@ -5,7 +5,8 @@
 //! and their negations), groups, `|`, `?`, `*`, `+`, `{m,n}`. There are no captures, look-around or
 //! back-references. A pattern becomes a program of at most [`LONGEST_PROGRAM`] instructions that is
 //! run as Thompson's simulation (CACM 1968): every state that is possible at a byte is followed at
-//! once, so a value of n bytes takes at most n × program steps.
+//! once, so a value of n bytes takes at most n × program steps. Bytes that the pattern begins with are
+//! compared before that, and the states of a short program are the bits of one word.
 
 mod parse;
 #[cfg(test)]
@@ -16,10 +17,15 @@ use self::parse::Node;
 /// More instructions are refused when the configuration is loaded.
 const LONGEST_PROGRAM: usize = 2000;
 
+/// The states of a program that is no longer are bits of one word.
+const SHORT_PROGRAM: usize = 64;
+
 /// A compiled pattern.
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
     program: Vec<Step>,
+    /// For a short program: the states that each state reaches without a byte, itself included.
+    reached: Vec<u64>,
 }
 
 /// A set of bytes.
@@ -50,14 +56,60 @@ impl Pattern {
         let mut program = Vec::new();
         compile(&node, &mut program)?;
         program.push(Step::Accept);
-        Ok(Self { program })
+        let mut pattern = Self { program, reached: Vec::new() };
+        if pattern.program.len() <= SHORT_PROGRAM {
+            pattern.reached = (0..pattern.program.len()).map(|state| pattern.reached_from(state)).collect();
+        }
+        Ok(pattern)
     }
 
     /// Whether the whole value matches.
     pub(crate) fn matches(&self, value: &[u8]) -> bool {
+        let mut state = 0;
+        let mut rest = value;
+        while let Some(Step::Byte(set)) = self.program.get(state) {
+            match rest.split_first() {
+                Some((byte, after)) if set.contains(*byte) => rest = after,
+                _ => return false,
+            }
+            state += 1;
+        }
+        if self.reached.is_empty() { self.matches_from(state, rest) } else { self.matches_shortly_from(state, rest) }
+    }
+
+    fn matches_shortly_from(&self, state: usize, value: &[u8]) -> bool {
+        let reached = |state: usize| self.reached.get(state).copied().unwrap_or_default();
+        let mut now = reached(state);
+        for &byte in value {
+            let mut next = 0;
+            while now != 0 {
+                let state = now.trailing_zeros() as usize;
+                now &= now - 1;
+                if let Some(Step::Byte(set)) = self.program.get(state)
+                    && set.contains(byte)
+                {
+                    next |= reached(state + 1);
+                }
+            }
+            if next == 0 {
+                return false;
+            }
+            now = next;
+        }
+        // A program ends with its only `Accept`.
+        now >> (self.program.len() - 1) & 1 == 1
+    }
+
+    fn reached_from(&self, state: usize) -> u64 {
+        let mut states = States::new(self.program.len());
+        self.follow(state, &mut states);
+        states.list.iter().fold(0, |bits, state| bits | 1 << state)
+    }
+
+    fn matches_from(&self, state: usize, value: &[u8]) -> bool {
         let mut now = States::new(self.program.len());
         let mut next = States::new(self.program.len());
-        self.follow(0, &mut now);
+        self.follow(state, &mut now);
         for &byte in value {
             for &state in &now.list {
                 if let Some(Step::Byte(set)) = self.program.get(state)

@@ -5,6 +5,7 @@ mod entry;
 mod experiment;
 mod headers;
 mod key;
+mod names;
 mod positions;
 mod ramp;
 mod reach;
@@ -19,10 +20,10 @@ pub(crate) use self::why::put_json_text;
 pub use self::why::{Exposure, Reason, Why};
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use self::entry::{Asking, Brake, Choice, Entry, Variant, cookie_value};
 use self::headers::OutgoingHeaders;
+use self::names::Names;
 use crate::brake::{Gate, Guard};
 use crate::config::{Admin, Claims, ConfigError, Mode, OnPeekLimit, Protocol, Rewrite, Routing, Stats, UnknownModels};
 use crate::header::{self, Headers};
@@ -36,9 +37,7 @@ use crate::rewrite::Tail;
 #[derive(Debug)]
 pub struct Router {
     entries: Vec<Entry>,
-    exact: HashMap<Vec<u8>, usize>,
-    /// Prefixes of names, the longest first.
-    prefixes: Vec<(Vec<u8>, usize)>,
+    names: Names,
     parameter_names: Vec<Vec<u8>>,
     unknown_models: UnknownModels,
     rewrite: Rewrite,
@@ -214,13 +213,12 @@ impl Router {
 
     /// What of the body can matter for this model, given the headers.
     fn needed(&self, head: &impl Headers, protocol: Protocol, model: &[u8], version: Option<&[u8]>) -> Needs {
-        let Some(entry) = self.entry(model) else { return Needs::default() };
+        let Some(entry) = self.entry(head, model) else { return Needs::default() };
         entry.needed(&Asking { head, protocol, version, forced: self.forced(head) })
     }
 
-    fn entry(&self, model: &[u8]) -> Option<&Entry> {
-        let by_prefix = || self.prefixes.iter().find(|(prefix, _)| model.starts_with(prefix)).map(|(_, index)| index);
-        self.exact.get(model).or_else(by_prefix).and_then(|index| self.entries.get(*index))
+    fn entry(&self, head: &impl Headers, model: &[u8]) -> Option<&Entry> {
+        self.names.find(head, model).and_then(|index| self.entries.get(index))
     }
 
     /// The variant that a tester who knows the secret asks for.
@@ -241,8 +239,8 @@ impl Router {
         message: &Message,
         random: u64,
     ) -> Result<Decision<'a>, Reply> {
-        let explains = head.first(header::EXPLAIN).is_some() && self.is_tester(head);
-        let Some(entry) = self.entry(&asked.model) else {
+        let explains = self.is_tester(head) && head.first(header::EXPLAIN).is_some();
+        let Some(entry) = self.entry(head, &asked.model) else {
             return match self.unknown_models {
                 UnknownModels::Pass => Ok(Decision { explains, ..Decision::unlisted(asked) }),
                 UnknownModels::Reject => Err(self.no_such_model(&asked.model)),

@@ -7,12 +7,11 @@ settings! {
     pub struct Scope {
         /// The scope's name, for `models[].scope`.
         pub name: String [required],
-        /// Requests whose path begins so belong to it: `/serving/team-a` takes `/serving/team-a/v2/…`.
+        /// Requests whose path begins so belong to it: `/serving/team-a` takes `/serving/team-a/v2/…`. Upstreams get
+        /// the path with it; a route's `prefix_rewrite` takes it off.
         pub path_prefix: Option<String>,
         /// Hosts, without the port, whose requests belong to it; `*.example.com` takes every host below.
         pub hosts: Vec<String>,
-        /// Whether the upstream gets paths without the prefix. Default true.
-        pub strip_prefix: bool [or yes "yes"],
     }
 }
 

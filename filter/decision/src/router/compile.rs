@@ -4,6 +4,7 @@ mod conditions;
 mod experiments;
 mod models;
 mod rules;
+mod scopes;
 mod settings;
 
 use std::collections::HashMap;
@@ -22,8 +23,8 @@ const LEAST_PEEK_LIMIT: usize = 512;
 struct Compiler<'c> {
     faults: Vec<Fault>,
     parameter_names: Vec<Vec<u8>>,
-    /// Every name, alias and pattern, with the path where it stands.
-    seen: HashMap<String, String>,
+    /// Every name, alias and pattern of each scope, with the path where it stands.
+    seen: HashMap<(Option<String>, String), String>,
     freezes: &'c [Freeze],
     brakes: Vec<(usize, usize)>,
 }
@@ -34,34 +35,38 @@ impl Router {
         let mut compiler = Compiler { freezes: &routing.freezes, ..Compiler::default() };
         compiler.freezes(&routing.freezes, "freezes");
         let mut entries = Vec::with_capacity(routing.models.len());
-        let mut exact = HashMap::new();
-        let mut prefixes = Vec::new();
+        let mut names = compiler.scopes(&routing.scopes);
         for (index, model) in routing.models.iter().enumerate() {
+            let scope = compiler.scope_of(model, &routing.scopes, &format!("models[{index}].scope"));
             let entry = compiler.entry(model, index);
-            let names = model.aliases.iter().map(String::as_bytes);
+            let names = names.of_mut(scope);
+            let aliases = model.aliases.iter().map(|name| (name.as_bytes().to_vec(), index));
+            names.exact.extend(aliases);
             if entry.is_pattern {
-                prefixes.push((entry.name.clone(), index));
-                exact.extend(names.map(|name| (name.to_vec(), index)));
+                names.prefixes.push((entry.name.clone(), index));
+                names.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
             } else {
-                exact.extend(names.chain([entry.name.as_slice()]).map(|name| (name.to_vec(), index)));
+                names.exact.insert(entry.name.clone(), index);
             }
             compiler.shadow(&entry, routing.rewrite, &format!("models[{index}].shadow"));
             entries.push(entry);
         }
         compiler.rules_over_all(&routing.rules, &mut entries);
         compiler.experiments(routing, &mut entries);
-        prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        for entry in &mut entries {
+            entry.reads_bodies = entry.may_read_bodies();
+        }
         compiler.settings(routing);
         if compiler.parameter_names.len() > MOST_NAMES {
             let names = compiler.parameter_names.len();
             compiler.fault("models", format!("expected at most {MOST_NAMES} different parameter names, got {names}"));
         }
-        let path_prefixes = compiler.path_prefixes(&routing.path_prefixes);
+        let mut path_prefixes = compiler.path_prefixes(&routing.path_prefixes);
+        path_prefixes.extend(names.scopes.iter().filter_map(|scope| scope.path_prefix.clone()));
         ConfigError::unless_empty(compiler.faults)?;
         Ok(Self {
             entries,
-            exact,
-            prefixes,
+            names,
             parameter_names: compiler.parameter_names,
             unknown_models: routing.unknown_models,
             rewrite: routing.rewrite,

@@ -33,6 +33,8 @@ pub(super) struct Entry {
     pub(super) trials: Vec<Trial>,
     pub(super) shadow: Option<Shadow>,
     pub(super) latency_histogram: bool,
+    /// Whether anything here may look into a body.
+    pub(super) reads_bodies: bool,
 }
 
 #[derive(Debug)]
@@ -145,6 +147,9 @@ impl Entry {
     /// What of the body can change what [`Self::choose`] gives.
     pub(super) fn needed(&self, asking: &Asking<'_, impl Headers>) -> Needs {
         let mut needed = Needs::default();
+        if !self.reads_bodies {
+            return needed;
+        }
         let Some(candidates) = self.candidates(asking.version) else { return needed };
         if asking.forced.is_some_and(|name| self.position(name).is_some()) {
             return needed;

@@ -10,14 +10,15 @@ use crate::matcher::{Condition, Matcher};
 impl Router {
     /// Whether a key or a rule looks at something that only a request's body tells.
     pub fn reads_bodies(&self) -> bool {
-        self.entries.iter().any(Entry::reads_bodies)
+        self.entries.iter().any(|entry| entry.reads_bodies)
     }
 }
 
 // === impl Entry ===
 
 impl Entry {
-    fn reads_bodies(&self) -> bool {
+    /// Whether a rule, a key or an experiment may look into a body.
+    pub(super) fn may_read_bodies(&self) -> bool {
         self.keys.read_bodies()
             || self.rules.iter().any(|rule| rule.matcher.reads_bodies())
             || self.trials.iter().any(|trial| trial.experiment.keys.read_bodies())

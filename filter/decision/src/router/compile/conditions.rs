@@ -115,7 +115,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn hosts(&mut self, hosts: &[String], path: &str) -> Vec<HostMatch> {
+    pub(super) fn hosts(&mut self, hosts: &[String], path: &str) -> Vec<HostMatch> {
         for (index, host) in hosts.iter().enumerate() {
             let name = host.strip_prefix("*.").unwrap_or(host);
             if name.is_empty() || name.contains('*') {

@@ -23,13 +23,13 @@ impl Compiler<'_> {
         if name.contains('*') {
             self.fault(format!("{path}.name"), "expected `*` only at the end of a name");
         }
-        self.name(&model.name, &format!("{path}.name"));
+        self.name(model, &model.name, &format!("{path}.name"));
         for (index, alias) in model.aliases.iter().enumerate() {
             let path = format!("{path}.aliases[{index}]");
             if alias.contains('*') || is_pattern {
                 self.fault(&path, "expected an exact name for an exact name: patterns have no aliases");
             }
-            self.name(alias, &path);
+            self.name(model, alias, &path);
         }
         let (variants, split) = self.variants(model, index);
         let names: Vec<&[u8]> = variants.iter().map(|variant| variant.name.as_slice()).collect();
@@ -56,13 +56,14 @@ impl Compiler<'_> {
             trials: Vec::new(),
             shadow: self.shadow_settings(model, &format!("{path}.shadow")),
             latency_histogram: model.latency_histogram,
+            reads_bodies: false,
         }
     }
 
-    /// A name that stands for one model.
-    fn name(&mut self, name: &str, path: &str) {
+    /// A name that stands for one model of its scope.
+    fn name(&mut self, model: &ModelEntry, name: &str, path: &str) {
         self.header_value(name, path);
-        if let Some(before) = self.seen.insert(name.to_owned(), path.to_owned()) {
+        if let Some(before) = self.seen.insert((model.scope.clone(), name.to_owned()), path.to_owned()) {
             self.fault(path, format!("the name '{name}' already stands at {before}"));
         }
     }

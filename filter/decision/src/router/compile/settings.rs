@@ -39,21 +39,25 @@ impl Compiler<'_> {
         }
     }
 
-    /// Prefixes as they stand in front of a path that has one reading only.
     pub(super) fn path_prefixes(&mut self, prefixes: &[String]) -> Vec<Vec<u8>> {
+        for (index, prefix) in prefixes.iter().enumerate() {
+            self.path_prefix(prefix, &format!("pathPrefixes[{index}]"));
+        }
+        prefixes.iter().map(|prefix| prefix.as_bytes().to_vec()).collect()
+    }
+
+    /// A prefix as it stands in front of a path that has one reading only.
+    pub(super) fn path_prefix(&mut self, prefix: &str, path: &str) {
         let is_plain = |segment: &str| {
             let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte);
             !matches!(segment, "" | "." | "..") && segment.bytes().all(is_name)
         };
-        for (index, prefix) in prefixes.iter().enumerate() {
-            let is_path = prefix.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_plain));
-            if !is_path || prefix.matches('/').count() > 8 {
-                self.fault(
-                    format!("pathPrefixes[{index}]"),
-                    format!("expected a path such as /serving/team-a, without a slash at its end and without `%`, got '{prefix}'"),
-                );
-            }
+        let is_path = prefix.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_plain));
+        if !is_path || prefix.matches('/').count() > 8 {
+            self.fault(
+                path,
+                format!("expected a path such as /serving/team-a, without a slash at its end and without `%`, got '{prefix}'"),
+            );
         }
-        prefixes.iter().map(|prefix| prefix.as_bytes().to_vec()).collect()
     }
 }

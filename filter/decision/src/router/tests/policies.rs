@@ -444,3 +444,35 @@ fn input_conditions_need_the_body() {
     let put: Pairs<'_> = vec![(":method", "PUT"), (":path", INFER)];
     assert_eq!(variant_of(&router, &put, 0), "read");
 }
+
+#[test]
+fn a_name_is_another_model_under_another_scope() {
+    let router = router(
+        r#"{"scopes": [{"name": "a", "pathPrefix": "/serving/a"}, {"name": "b", "hosts": ["*.b.example"]}], "models": [
+            {"name": "m", "variants": [{"name": "shared"}]}, {"name": "only", "variants": [{"name": "shared"}]},
+            {"name": "m", "scope": "a", "variants": [{"name": "of-a", "model": "m-a"}]}, {"name": "m*", "scope": "b", "variants": [{"name": "of-b"}]}]}"#,
+    );
+    let at = |path: &'static str, host: &'static str| {
+        let head = head(path, &[(":authority", host)]);
+        let decision = decided(&router, &head);
+        (name(&decision), decision.path.map(|path| String::from_utf8(path).unwrap()))
+    };
+    assert_eq!(at("/v2/models/m", "x.example"), ("shared".to_owned(), None));
+    assert_eq!(
+        at("/serving/a/v2/models/m/infer", "x"),
+        ("of-a".to_owned(), Some("/serving/a/v2/models/m-a/infer".to_owned()))
+    );
+    assert_eq!(at("/serving/a/v2/models/only", "x"), ("shared".to_owned(), None));
+    assert_eq!(at("/v2/models/mnist", "x.b.example:80"), ("of-b".to_owned(), None));
+    let faults = refused(
+        r#"{"scopes": [{"name": "a"}, {"name": "b", "pathPrefix": "b/"}], "models": [{"name": "m", "scope": "bb"}, {"name": "n", "scope": "b"}, {"name": "n", "scope": "b"}]}"#,
+    );
+    for expected in [
+        "scopes[0]: expected a `pathPrefix` or `hosts`",
+        "scopes[1].pathPrefix: expected a path such as /serving/team-a",
+        "models[0].scope: there is no scope 'bb'; did you mean 'b'?",
+        "models[2].name: the name 'n' already stands at models[1].name",
+    ] {
+        assert!(faults.contains(expected), "{expected} is not in {faults}");
+    }
+}
