@@ -62,15 +62,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let checked: Vec<Checked> = args.files.iter().map(|file| check_file(file)).collect();
     let is_refused = |file: &Checked| !file.faults.is_empty() || (args.strict && !file.warnings.is_empty());
     let refused = checked.iter().any(is_refused);
-    args.output.show(&serde_json::json!({"ok": !refused, "files": checked}), || report::text(&checked))?;
+    args.output.show(&serde_json::json!({"ok": !refused, "files": checked}), || report::text(&checked, args.strict))?;
     Ok(if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// The rules and keys that need the body tier, by path and name.
-pub(crate) fn body_tier_needs(routing: &Value) -> Vec<String> {
-    let models = tiers::of(routing);
+pub(crate) fn body_tier_needs(mesh: &Mesh) -> Vec<String> {
+    let models = tiers::of(mesh);
     let needs = models.iter().flat_map(|model| &model.needs).filter(|need| need.tier == Tier::Body);
-    needs.map(|need| format!("routing.{}, the {},", need.path, need.what)).collect()
+    needs.map(|need| format!("{}, the {},", need.path, need.what)).collect()
 }
 
 fn check_file(file: &FilePath) -> Checked {
@@ -103,7 +103,7 @@ pub(crate) fn check_source(source: &Source) -> Checked {
                 let warnings = warnings::of(&mesh);
                 checked.warnings.extend(warnings.into_iter().map(|warning| Finding::in_routing(section, warning)));
                 checked.models += mesh.config.models.len();
-                checked.tiers.extend(tiers::of(&mesh.routing));
+                checked.tiers.extend(tiers::of(&mesh));
             }
             Err(faults) => checked.faults.extend(faults.into_iter().map(|fault| Finding::of(section, fault))),
         }

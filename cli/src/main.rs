@@ -2,15 +2,20 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 mod check;
+mod completions;
+mod decide;
+mod explain;
 mod faults;
 mod mesh_file;
 mod output;
 mod render;
+mod request;
 mod schema;
 mod serve;
+mod simulate;
 mod source;
 mod split;
 mod up;
@@ -33,6 +38,10 @@ enum Command {
     Up(up::Args),
     /// Tell all that is wrong with mesh files, what their rules and keys need, and what is hardly meant.
     Check(check::Args),
+    /// Tell where one request goes, and why.
+    Explain(Box<explain::Args>),
+    /// Tell who would get what, of many users or of a log, and who would move.
+    Simulate(simulate::Args),
     /// Write the manifests for Istio, or the configuration of a plain Envoy, from a mesh file.
     Render(render::Args),
     /// Give variants other weights, in the file, and change nothing else in it.
@@ -41,6 +50,8 @@ enum Command {
     Promote(weights::PromoteArgs),
     /// Go back to the weights before the last `set-weight` or `promote`.
     Rollback(weights::RollbackArgs),
+    /// Print a script that completes this program's arguments in a shell.
+    Completions(completions::Args),
     /// Print the JSON Schema of a mesh file.
     Schema(schema::Args),
 }
@@ -50,6 +61,9 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),
         Command::Up(args) => up::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Simulate(args) => simulate::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Completions(args) => completions::run(&args, &mut Cli::command()).map(|()| ExitCode::SUCCESS),
         Command::Render(args) => render::run(&args).map(|()| ExitCode::SUCCESS),
         Command::SetWeight(args) => weights::set(&args).map(|()| ExitCode::SUCCESS),
         Command::Promote(args) => weights::promote(&args).map(|()| ExitCode::SUCCESS),

@@ -7,6 +7,7 @@ mod tests;
 use std::path::Path as FilePath;
 
 use anyhow::{Context, anyhow};
+use modelway_decision::Router;
 use modelway_decision::config::Routing;
 use schemars::JsonSchema;
 use serde_json::Value;
@@ -22,9 +23,12 @@ const SECTIONS: [&str; 3] = ["apiVersion", "routing", "deployment"];
 /// A mesh that was read and checked.
 #[derive(Debug)]
 pub(crate) struct Mesh {
+    /// From the document to the routing.
+    pub(crate) path: Path,
     /// The filter's configuration: the `routing` section, nothing added and nothing left out.
     pub(crate) routing: Value,
     pub(crate) config: Routing,
+    pub(crate) router: Router,
     /// What runs the mesh.
     pub(crate) deployment: Deployment,
 }
@@ -75,9 +79,9 @@ impl Mesh {
             faults.extend(found.into_iter().map(|fault| in_file(&Path::default().key("deployment"), fault)));
         });
         match (routing, deployment) {
-            (Ok((config, _)), Ok(mut deployment)) if faults.is_empty() => {
+            (Ok((config, router)), Ok(mut deployment)) if faults.is_empty() => {
                 deployment.models = folder.join(deployment.models);
-                Ok(Self { routing: section.routing.clone(), config, deployment })
+                Ok(Self { path: section.path.clone(), routing: section.routing.clone(), config, router, deployment })
             }
             _ => Err(faults),
         }

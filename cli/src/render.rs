@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mesh = Mesh::read(&args.file)?;
     let files = rendered(&mesh, args.target, args.tier)?;
     if (args.target, args.tier) == (Target::Istio, Tier::Header) {
-        for need in body_tier_needs(&mesh.routing) {
+        for need in body_tier_needs(&mesh) {
             say(&format!("warning: {need} needs the body tier, which a WasmPlugin does not have: it counts as absent"));
         }
     }

@@ -179,6 +179,7 @@ impl<'a> Edit<'a> {
             model: self.model.name.clone(),
             variants: Change::between(&before, &after),
             diff: report::diff(&self.subject.file, &self.source.text, &edited.text),
+            goes_back: command != Command::Rollback,
             written: !self.subject.dry_run && !changes.is_empty(),
         };
         if report.written {
@@ -187,7 +188,11 @@ impl<'a> Edit<'a> {
             self.history.append(&Entry::now(&self.subject.file, model, command, before, after))?;
         }
         self.subject.output.show(&report, || report.text(self.subject.dry_run))?;
-        self.tell_new_warnings(&edited);
+        // Who promotes or rolls back means what follows from it.
+        if command == Command::SetWeight {
+            self.tell_new_warnings(&edited);
+        }
+        self.tell_of_ramps();
         Ok(())
     }
 
@@ -198,6 +203,9 @@ impl<'a> Edit<'a> {
                 say(&format!("warning: {}: {}", warning.path, warning.message));
             }
         }
+    }
+
+    fn tell_of_ramps(&self) {
         let ramped = self.model.variants.iter().filter(|variant| variant.ramp.is_some());
         for variant in ramped {
             say(&format!("note: the ramp of '{}' sets its weight from its first step on", variant.name));

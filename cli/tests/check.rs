@@ -40,8 +40,8 @@ fn what_needs_which_tier_is_told() {
     let output = modelway(&["check", &written(&folder, FINE)]);
     let text = stdout(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
-    assert!(text.contains("header  models[0].sticky.by[0]        key header h"), "{text}");
-    assert!(text.contains("body    models[0].sticky.by[1]        key parameter p"), "{text}");
+    assert!(text.contains("header  routing.models[0].sticky.by[0]  key header h"), "{text}");
+    assert!(text.contains("body    routing.models[0].sticky.by[1]  key parameter p"), "{text}");
 }
 
 #[test]

@@ -9,14 +9,18 @@ use super::{Checked, Finding};
 const MOST_ROWS: usize = 60;
 
 /// The report on all files.
-pub(super) fn text(checked: &[Checked]) -> String {
+pub(super) fn text(checked: &[Checked], is_strict: bool) -> String {
     let mut text = String::new();
     for file in checked {
         let name = file.file.display().to_string();
         file.faults.iter().for_each(|finding| push_finding(&mut text, &name, "fault", finding));
         file.warnings.iter().for_each(|finding| push_finding(&mut text, &name, "warning", finding));
         push_tiers(&mut text, &file.tiers);
-        let verdict = if file.faults.is_empty() { "fine" } else { "refused" };
+        let verdict = match (file.faults.is_empty(), file.warnings.is_empty()) {
+            (false, _) => "refused",
+            (true, false) if is_strict => "refused (--strict)",
+            _ => "fine",
+        };
         let counts = [counted(file.faults.len(), "fault"), counted(file.warnings.len(), "warning")].join(", ");
         let models = if file.faults.is_empty() { counted(file.models, "model") + ", " } else { String::new() };
         push(&mut text, &format!("{name}: {verdict}: {models}{counts}"));
@@ -36,13 +40,14 @@ fn push_finding(text: &mut String, file: &str, kind: &str, finding: &Finding) {
 fn push_tiers(text: &mut String, models: &[Tiers]) {
     let rows = models.iter().flat_map(|model| model.needs.iter().map(move |need| (model, need)));
     let is_long = rows.clone().count() > MOST_ROWS;
+    let width = rows.clone().map(|(_, need)| need.path.len()).max().unwrap_or_default();
     let mut told = None;
     for (model, need) in rows.filter(|(_, need)| !is_long || need.tier == Tier::Body) {
         if told != Some(&model.name) {
             push(text, &model.name);
             told = Some(&model.name);
         }
-        push(text, &format!("  {:<6}  {:<28}  {}", need.tier.word(), need.path, need.what));
+        push(text, &format!("  {:<6}  {:<width$}  {}", need.tier.word(), need.path, need.what));
     }
     if is_long {
         push(text, "every other rule and key needs the header tier only (`--output json` lists them)");

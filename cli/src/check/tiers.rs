@@ -6,6 +6,9 @@ mod tests;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::mesh_file::Mesh;
+use crate::yaml::Path;
+
 /// Conditions and keys that the headers tell.
 const IN_HEADERS: [&str; 15] = [
     "claim",
@@ -49,49 +52,50 @@ pub(super) struct Tiers {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Need {
     pub(super) tier: Tier,
-    /// In the routing.
+    /// In the file.
     pub(super) path: String,
     /// The rule's name or the key.
     pub(super) what: String,
 }
 
 /// The tiers of a routing that has no faults.
-pub(super) fn of(routing: &Value) -> Vec<Tiers> {
+pub(super) fn of(mesh: &Mesh) -> Vec<Tiers> {
+    let routing = &mesh.routing;
     let mut found = Vec::new();
     for (index, model) in list(routing, "models").iter().enumerate() {
-        let path = format!("models[{index}]");
-        let mut needs = rules(model, &format!("{path}.rules"));
-        needs.extend(keys(model.pointer("/sticky/by"), &format!("{path}.sticky.by")));
+        let path = mesh.path.clone().key("models").index(index);
+        let mut needs = rules(model, &path);
+        needs.extend(keys(model.pointer("/sticky/by"), &path.key("sticky")));
         let name = model.get("name").and_then(Value::as_str).unwrap_or_default();
         found.push(Tiers { name: name.to_owned(), needs });
     }
     for (index, experiment) in list(routing, "experiments").iter().enumerate() {
-        let needs = keys(experiment.get("by"), &format!("experiments[{index}].by"));
+        let needs = keys(experiment.get("by"), &mesh.path.clone().key("experiments").index(index));
         let name = experiment.get("name").and_then(Value::as_str).unwrap_or_default();
         found.push(Tiers { name: format!("experiment {name}"), needs });
     }
-    let over_all = rules(routing, "rules");
+    let over_all = rules(routing, &mesh.path);
     if !over_all.is_empty() {
         found.push(Tiers { name: "all models".to_owned(), needs: over_all });
     }
     found
 }
 
-fn rules(owner: &Value, path: &str) -> Vec<Need> {
+fn rules(owner: &Value, path: &Path) -> Vec<Need> {
     let rules = list(owner, "rules").iter().enumerate();
     let need = |(index, rule): (usize, &Value)| Need {
         tier: rule.get("match").map_or(Tier::Header, of_conditions),
-        path: format!("{path}[{index}]"),
+        path: path.clone().key("rules").index(index).to_string(),
         what: format!("rule {}", rule.get("name").and_then(Value::as_str).unwrap_or_default()),
     };
     rules.map(need).collect()
 }
 
-fn keys(keys: Option<&Value>, path: &str) -> Vec<Need> {
+fn keys(keys: Option<&Value>, path: &Path) -> Vec<Need> {
     let keys = keys.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let need = |(index, key): (usize, &Value)| Need {
         tier: of_key(key),
-        path: format!("{path}[{index}]"),
+        path: path.clone().key("by").index(index).to_string(),
         what: format!("key {}", words(key)),
     };
     keys.iter().enumerate().map(need).collect()

@@ -18,7 +18,7 @@ use crate::yaml::Path;
 /// The warnings on a mesh without faults, by their paths in the routing.
 pub(super) fn of(mesh: &Mesh) -> Vec<Fault> {
     let mut warnings = Vec::new();
-    let mut reach = Reach::of(&mesh.config, &mesh.routing);
+    let mut reach = Reach::of(&mesh.config, &mesh.routing, &mesh.path);
     warnings.append(&mut reach.warnings);
     for (index, model) in mesh.config.models.iter().enumerate() {
         let path = Path::default().key("models").index(index);

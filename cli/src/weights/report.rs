@@ -13,6 +13,9 @@ pub(super) struct Report {
     pub(super) variants: Vec<Change>,
     /// Unified; empty where nothing changes.
     pub(super) diff: String,
+    /// Whether a rollback leads back to what it was.
+    #[serde(skip)]
+    pub(super) goes_back: bool,
     /// Whether the file was changed.
     pub(super) written: bool,
 }
@@ -43,6 +46,7 @@ impl Report {
         let verdict = match (self.diff.is_empty(), is_dry_run) {
             (true, _) => format!("{}: nothing to change", self.file.display()),
             (false, true) => format!("{}: not written (--dry-run)", self.file.display()),
+            (false, false) if !self.goes_back => format!("{}: written", self.file.display()),
             (false, false) => {
                 let file = self.file.display();
                 format!("{file}: written; `modelway rollback {file} {}` goes back", self.model)

@@ -35,7 +35,8 @@ enum Never {
 // === impl Reach ===
 
 impl Reach {
-    pub(super) fn of(routing: &Routing, value: &Value) -> Self {
+    /// `base`: the path of the routing in its file, for texts.
+    pub(super) fn of(routing: &Routing, value: &Value, base: &Path) -> Self {
         let mut warnings = Vec::new();
         // For each rule over all models: whether some model gives it something to decide, else why not.
         let mut over_all: Vec<Option<Never>> = routing.rules.iter().map(|_| None).collect();
@@ -55,7 +56,7 @@ impl Reach {
                             *decides = true;
                         }
                     }
-                    (Some(never), false) => warnings.push(never.warning(rule.path.clone())),
+                    (Some(never), false) => warnings.push(never.warning(rule.path.clone(), base)),
                     (Some(never), true) => {
                         if let Some(why) = global_position(rule).and_then(|position| over_all.get_mut(position)) {
                             *why = Some(never);
@@ -75,7 +76,8 @@ impl Reach {
         }
         let never_decides = over_all.into_iter().zip(decides).enumerate().filter(|(_, (_, decides))| !decides);
         warnings.extend(
-            never_decides.filter_map(|(index, (why, _))| Some(why?.warning(Path::default().key("rules").index(index)))),
+            never_decides
+                .filter_map(|(index, (why, _))| Some(why?.warning(Path::default().key("rules").index(index), base))),
         );
         Self { warnings }
     }
@@ -187,10 +189,11 @@ fn global_position(rule: &Rule<'_>) -> Option<usize> {
 // === impl Never ===
 
 impl Never {
-    fn warning(self, path: Path) -> Fault {
+    fn warning(self, path: Path, base: &Path) -> Fault {
         let message = match self {
             Self::NoRequest(why) => format!("the rule never decides: {why}"),
             Self::Behind(earlier) => {
+                let earlier = base.join(&earlier);
                 format!("the rule never decides: {earlier} comes first and matches everything that it matches")
             }
         };

@@ -82,14 +82,18 @@ impl Timestamp {
     }
 }
 
+impl std::str::FromStr for Timestamp {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse(text).ok_or_else(|| format!("expected a time such as 2026-11-23T09:00:00Z, got '{text}'"))
+    }
+}
+
 impl Read for Timestamp {
     fn read(node: &Node, place: &mut Place) -> Option<Self> {
         let text = String::read(node, place)?;
-        let time = Self::parse(&text);
-        if time.is_none() {
-            place.fault(format!("expected a time such as 2026-11-23T09:00:00Z, got '{text}'"));
-        }
-        time
+        text.parse().map_err(|fault: String| place.fault(fault)).ok()
     }
 }
 
