@@ -15,6 +15,7 @@ mod peek;
 mod ramps;
 mod rest;
 mod rules;
+mod smuggling;
 mod sticky;
 mod testers;
 mod unknown;
@@ -63,6 +64,7 @@ pub fn all() -> Vec<Case> {
         bodies::cases(),
         watchdog::cases(),
         hostile::cases(),
+        smuggling::cases(),
     ];
     topics.into_iter().flatten().collect()
 }
