@@ -5,7 +5,7 @@ use std::rc::Rc;
 use modelway_decision::header::{self, Headers};
 #[cfg(feature = "body")]
 use modelway_decision::rewrite::Tail;
-use modelway_decision::{Peek, Route, Start};
+use modelway_decision::{Peek, Route, Router, Start};
 
 use crate::host::{self, HeaderMap};
 use crate::plugin::Plugin;
@@ -62,7 +62,7 @@ impl Stream {
                 return Action::Continue;
             }
         };
-        remove_ours(&head);
+        remove_ours(&plugin.router, &head);
         let random = plugin.random();
         match plugin.router.start(&head, !end_of_stream, random) {
             Start::Known(route) => self.known(&head, route),
@@ -167,9 +167,9 @@ impl Stream {
 }
 
 /// Removes every copy of our headers that the client sent.
-fn remove_ours(head: &HeaderMap) {
+fn remove_ours(router: &Router, head: &HeaderMap) {
     for (name, _) in head.iter() {
-        if name.starts_with(header::PREFIX)
+        if router.is_ours(name)
             && let Err(refused) = host::remove_request_header(name)
         {
             host::error(&format!("the gateway does not remove a client's copy of our header ({refused})"));

@@ -10,7 +10,7 @@ cd "$(dirname "$0")"
 seconds=$1
 shift
 targets=("$@")
-[[ ${#targets[@]} -gt 0 ]] || targets=(configuration grpc headers json path pattern request)
+[[ ${#targets[@]} -gt 0 ]] || targets=(configuration grpc headers json openai path pattern request)
 
 folder=${CARGO_TARGET_DIR:-$PWD/../../target}/fuzz
 mkdir -p "$folder"

@@ -16,6 +16,7 @@ mod ramps;
 mod rest;
 mod rules;
 mod scopes;
+mod smuggling;
 mod sticky;
 mod testers;
 mod unknown;
@@ -65,6 +66,7 @@ pub fn all() -> Vec<Case> {
         bodies::cases(),
         watchdog::cases(),
         hostile::cases(),
+        smuggling::cases(),
     ];
     topics.into_iter().flatten().collect()
 }

@@ -12,4 +12,5 @@ pub mod headers;
 pub mod host;
 pub mod inference;
 pub mod load;
+pub mod reading;
 pub mod upstream;

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use modelway_decision::{Decision, Peek, Route, Router, Start, header, rewrite};
+use modelway_decision::rewrite::{Edit, Prefix, Tail};
+use modelway_decision::{Decision, Peek, Route, Router, Start, header};
 
 use crate::input::pieces;
 
@@ -81,6 +82,7 @@ pub fn router(routing: &serde_json::Value) -> Router {
 pub fn send(router: &Router, request: &Request, cuts: &[usize]) -> Seen {
     let head = &Head(&request.headers);
     let mut peek = match router.start(head, request.body.is_some(), DRAW) {
+        Start::Known(Route::To(mut decision)) => return known(request, &mut decision, cuts),
         Start::Known(route) => return seen(request, route, None),
         Start::Read(peek) => peek,
     };
@@ -119,7 +121,7 @@ pub fn send_in_pieces(router: &Router, request: &Request, cuts: &[usize]) -> See
 fn seen(request: &Request, route: Route<'_>, peek: Option<&Peek>) -> Seen {
     match route {
         Route::Pass => Seen::Passed,
-        Route::Reply(reply) => Seen::Refused(reply.status.into(), reply.grpc_status as u32),
+        Route::Reply(reply) => Seen::Refused(reply.status.into(), reply.grpc_status),
         Route::To(decision) => Seen::Routed(routed(request, &decision, peek)),
     }
 }
@@ -155,12 +157,61 @@ fn routed(request: &Request, decision: &Decision<'_>, peek: Option<&Peek>) -> Ro
 }
 
 fn rewritten(body: &[u8], decision: &Decision<'_>, peek: Option<&Peek>) -> Vec<u8> {
-    let reader = peek.and_then(Peek::grpc_reader).expect("a message that was read");
-    let (read, rest) = body.split_at(reader.offset());
-    match rewrite::message_start(read, reader, &decision.target, decision.version.as_deref()) {
-        Some(start) => [start.as_slice(), rest].concat(),
+    let peek = peek.expect("a body that was read");
+    let read = body.get(..peek.renamed_bytes()).expect("no more than was read");
+    match peek.renamed(read, &decision.target, decision.version.as_deref()) {
+        Some(Prefix { replaces, with }) => {
+            assert_eq!(
+                Prefix { replaces, with: with.clone() }.new_length(body.len() as u64),
+                (with.len() + body.len() - replaces) as u64
+            );
+            [&with, body.get(replaces..).unwrap_or_default()].concat()
+        }
         None => body.to_vec(),
     }
+}
+
+/// A decision from the headers; a message that goes by may get a tail.
+fn known(request: &Request, decision: &mut Decision<'_>, cuts: &[usize]) -> Seen {
+    let tail = decision.tail.take();
+    let mut routed = routed(request, decision, None);
+    if let Some(mut tail) = tail {
+        let expected = tail.new_length(routed.body.len() as u64);
+        match with_tail(&mut tail, &routed.body, cuts) {
+            Ok(body) => routed.body = body,
+            Err(status) => return status,
+        }
+        assert!(!tail.is_done() || routed.body.len() as u64 == expected, "the length is not what was told");
+    }
+    Seen::Routed(routed)
+}
+
+fn with_tail(tail: &mut Tail, body: &[u8], cuts: &[usize]) -> Result<Vec<u8>, Seen> {
+    let mut sent = Vec::new();
+    let mut waiting = Vec::new();
+    let pieces = pieces(body, cuts);
+    for (index, piece) in pieces.iter().enumerate() {
+        waiting.extend_from_slice(piece);
+        let end = index + 1 == pieces.len();
+        let read = |count: usize| waiting.get(..count).map(<[u8]>::to_vec).ok_or(());
+        match tail.edit(waiting.len(), end, read).expect("no more is read than is there") {
+            Edit::Keep => {}
+            Edit::Wait => {
+                assert!(!end, "bytes are kept back for ever");
+                continue;
+            }
+            Edit::Change(start, behind) => {
+                if let Some(Prefix { replaces, with }) = start {
+                    waiting.splice(..replaces, with);
+                }
+                waiting.extend_from_slice(&behind);
+            }
+            Edit::Refuse(reply) => return Err(Seen::Refused(reply.status.into(), reply.grpc_status)),
+        }
+        sent.append(&mut waiting);
+    }
+    sent.append(&mut waiting);
+    Ok(sent)
 }
 
 // === impl Head ===

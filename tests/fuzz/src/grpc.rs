@@ -32,12 +32,32 @@ pub struct ModelInferRequest {
     /// Request parameters.
     #[prost(btree_map = "string, message", tag = "4")]
     pub parameters: BTreeMap<String, InferParameter>,
-    /// Input tensors, not taken apart.
-    #[prost(bytes = "vec", repeated, tag = "5")]
-    pub inputs: Vec<Vec<u8>>,
+    /// Input tensors.
+    #[prost(message, repeated, tag = "5")]
+    pub inputs: Vec<InferInputTensor>,
     /// Input contents.
     #[prost(bytes = "vec", repeated, tag = "7")]
     pub raw_input_contents: Vec<Vec<u8>>,
+}
+
+/// `InferInputTensor`, its contents not taken apart.
+#[derive(Clone, PartialEq, Message)]
+pub struct InferInputTensor {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// Its datatype.
+    #[prost(string, tag = "2")]
+    pub datatype: String,
+    /// Its dimensions.
+    #[prost(int64, repeated, tag = "3")]
+    pub shape: Vec<i64>,
+    /// Its parameters.
+    #[prost(btree_map = "string, message", tag = "4")]
+    pub parameters: BTreeMap<String, InferParameter>,
+    /// Its elements.
+    #[prost(bytes = "vec", tag = "5")]
+    pub contents: Vec<u8>,
 }
 
 /// `InferParameter`.
@@ -86,12 +106,25 @@ static RENAMING: LazyLock<[Router; 3]> = LazyLock::new(|| {
     })
 });
 
+/// Refuses what has two readings.
+static STRICT: LazyLock<Router> = LazyLock::new(|| {
+    router(&json!({ "mode": "Strict", "peekLimit": "1MiB", "models": [{
+        "name": "*", "variants": [{ "name": "a", "model": "the-target" }, { "name": "b", "weight": 0 }],
+        "rules": [{ "name": "r", "match": { "parameters": [{ "name": "user_id", "type": "Present" }] }, "variant": "b" }],
+    }] }))
+});
+
 /// One input.
 pub fn check(data: &[u8]) {
     let mut input = Input::new(data);
     let choices = input.byte();
     let cuts = input.cuts();
     let message = input.rest();
+    if choices & 4 != 0 {
+        let body = if choices & 1 != 0 { message.to_vec() } else { frame(message) };
+        transcoded(&body, &cuts);
+        return;
+    }
     if choices & 1 != 0 {
         for router in RENAMING.iter() {
             send_in_pieces(router, &Request::grpc(message), &cuts);
@@ -117,6 +150,30 @@ pub fn check(data: &[u8]) {
     }
     if let Some(reading) = &reading {
         parameter_agrees(message, reading);
+    }
+    if let Seen::Routed(routed) = send_in_pieces(&STRICT, &request, &cuts) {
+        agrees_with_upstream(&routed);
+        has_one_reading(message);
+    }
+}
+
+/// Behind a transcoder the path has decided, and the message gets another name at its end.
+fn transcoded(body: &[u8], cuts: &[usize]) {
+    let request = Request::grpc(body).header("x-envoy-original-path", "/v2/models/asked/infer");
+    for router in RENAMING.iter() {
+        if let Seen::Routed(routed) = send_in_pieces(router, &request, cuts) {
+            assert_eq!(routed.model, b"asked");
+            agrees_with_upstream(&routed);
+        }
+    }
+}
+
+/// What a strict gateway lets through has each of its scalars once.
+fn has_one_reading(message: &[u8]) {
+    let Some(fields) = fields_of(message) else { return };
+    for scalar in 1..=3 {
+        let count = fields.iter().filter(|(number, _)| *number == scalar).count();
+        assert!(count <= 1, "field {scalar} comes {count} times in {}", message.escape_ascii());
     }
 }
 

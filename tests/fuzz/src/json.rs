@@ -8,7 +8,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::gateway::{Request, router, send, send_in_pieces};
+use crate::gateway::{Request, Seen, router, send, send_in_pieces};
 use crate::input::Input;
 
 const PATH: &str = "/v2/models/tuned/infer";
@@ -43,6 +43,13 @@ static NARROW: LazyLock<[Router; 2]> = LazyLock::new(|| {
     })
 });
 
+/// Refuses what has two readings.
+static STRICT: LazyLock<Router> = LazyLock::new(|| {
+    router(&json!({ "mode": "Strict", "peekLimit": "1MiB", "models": [{
+        "name": "tuned", "variants": [{ "name": "a" }, { "name": "b" }], "sticky": { "by": [{ "parameter": NAME }] },
+    }] }))
+});
+
 /// What a whole-document reader says of the parameter.
 #[derive(Debug, Eq, PartialEq)]
 pub enum Expected {
@@ -55,7 +62,7 @@ pub enum Expected {
 }
 
 /// An object's members in order, those that come twice among them.
-struct Members(Vec<(String, Box<RawValue>)>);
+pub struct Members(pub Vec<(String, Box<RawValue>)>);
 
 /// One input.
 pub fn check(data: &[u8]) {
@@ -65,6 +72,9 @@ pub fn check(data: &[u8]) {
     let request = Request::json(PATH, body);
     for router in NARROW.iter() {
         send_in_pieces(router, &request, &cuts);
+    }
+    if let Seen::Routed(_) = send_in_pieces(&STRICT, &request, &cuts) {
+        has_one_reading(body);
     }
     let expected = expected(body);
     let value = match &expected {
@@ -116,6 +126,17 @@ fn expected(body: &[u8]) -> Expected {
     }
 }
 
+/// Where another reader takes what a strict gateway lets through, nothing in it comes twice.
+fn has_one_reading(body: &[u8]) {
+    let Some(members) = Members::of(body) else { return };
+    members.are_different(body);
+    if let Ok(Some(parameters)) = members.only("parameters")
+        && let Some(parameters) = Members::of(parameters.get().as_bytes())
+    {
+        parameters.are_different(body);
+    }
+}
+
 fn scalar(text: &str) -> Expected {
     let text = match serde_json::from_str(text) {
         Ok(Value::String(text)) => text,
@@ -136,7 +157,7 @@ fn scalar(text: &str) -> Expected {
 
 impl Members {
     /// `None` for what is no object.
-    fn of(json: &[u8]) -> Option<Self> {
+    pub fn of(json: &[u8]) -> Option<Self> {
         struct Object;
         impl<'de> Visitor<'de> for Object {
             type Value = Members;
@@ -154,6 +175,13 @@ impl Members {
             }
         }
         serde_json::Deserializer::from_slice(json).deserialize_map(Object).ok()
+    }
+
+    fn are_different(&self, body: &[u8]) {
+        let mut names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        let twice = names.windows(2).find(|pair| pair[0] == pair[1]);
+        assert!(twice.is_none(), "{twice:?} comes twice in {}", body.escape_ascii());
     }
 
     /// The member of this name; an error if it comes twice.

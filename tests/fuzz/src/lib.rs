@@ -10,6 +10,7 @@ pub mod grpc;
 pub mod headers;
 pub mod input;
 pub mod json;
+pub mod openai;
 pub mod path;
 pub mod pattern;
 pub mod request;

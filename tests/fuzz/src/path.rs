@@ -73,16 +73,31 @@ fn is_this_model_call(router: &Router, sent: &[u8], routed: &Routed) {
     }
 }
 
+/// The model and the version that a server with v2's paths, v1's and OpenAI's of models serves.
 fn model_of(segments: &Segments) -> Option<(&[u8], Option<&[u8]>)> {
-    match segments.as_slice() {
-        [v2, models, model, versions, version, ..]
-            if is(v2, "v2") && is(models, "models") && is(versions, "versions") =>
-        {
+    let (area, rest) = segments.split_first()?;
+    let (models, rest) = rest.split_first()?;
+    match rest {
+        _ if is(area, "openai") => match rest {
+            [models, model, ..] if is(&segments[1], "v1") && is(models, "models") => Some((model, None)),
+            _ => None,
+        },
+        _ if !is(models, "models") => None,
+        [model] if is(area, "v1") => Some((without_verb(model), None)),
+        [model, versions, version] if is(area, "v1") && is(versions, "versions") => {
+            Some((model, Some(without_verb(version))))
+        }
+        [model, versions, version, ..] if (is(area, "v2") || is(area, "v1")) && is(versions, "versions") => {
             Some((model, Some(version)))
         }
-        [v2, models, model, ..] if is(v2, "v2") && is(models, "models") => Some((model, None)),
+        [model, ..] if is(area, "v2") || is(area, "v1") => Some((model, None)),
         _ => None,
     }
+}
+
+fn without_verb(segment: &[u8]) -> &[u8] {
+    let verbs = [":predict", ":explain", ":classify", ":regress"];
+    verbs.iter().find_map(|verb| segment.strip_suffix(verb.as_bytes())).unwrap_or(segment)
 }
 
 fn is(segment: &[u8], name: &str) -> bool {

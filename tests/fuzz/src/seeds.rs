@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prost::Message;
 use serde_json::json;
 
-use crate::grpc::{Choice, InferParameter, ModelInferRequest};
+use crate::grpc::{Choice, InferInputTensor, InferParameter, ModelInferRequest};
 
 /// The inputs of every target, by its name.
 pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
@@ -14,6 +14,7 @@ pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("grpc", grpc()),
         ("headers", headers()),
         ("json", json()),
+        ("openai", openai()),
         ("path", path()),
         ("pattern", pattern()),
         ("request", request()),
@@ -52,7 +53,12 @@ fn grpc() -> Vec<Vec<u8>> {
         model_version: "2".to_owned(),
         id: "id".to_owned(),
         parameters,
-        inputs: vec![b"\x0a\x01x\x12\x04FP32\x1a\x02\x01\x04".to_vec()],
+        inputs: vec![InferInputTensor {
+            name: "x".to_owned(),
+            datatype: "FP32".to_owned(),
+            shape: vec![1, 4],
+            ..InferInputTensor::default()
+        }],
         raw_input_contents: vec![vec![0; 16]],
     };
     let number = |choice| ModelInferRequest {
@@ -75,6 +81,9 @@ fn grpc() -> Vec<Vec<u8>> {
     all.push([&[2, 2, 0, 3, 0, 9], encoded.as_slice()].concat());
     all.push([&[1, 0], crate::grpc::frame(&encoded).as_slice()].concat());
     all.push([&[1, 0][..], b"\x01\0\0\0\x01x"].concat());
+    // Behind a transcoder.
+    all.push([&[4, 2, 0, 3, 0, 9], encoded.as_slice()].concat());
+    all.push([&[5, 0], crate::grpc::frame(&encoded).as_slice()].concat());
     all
 }
 
@@ -108,6 +117,18 @@ fn json() -> Vec<Vec<u8>> {
     without_choices(1, all)
 }
 
+fn openai() -> Vec<Vec<u8>> {
+    without_choices(
+        2,
+        texts(&[
+            r#"{"model":"gpt","messages":[{"role":"user","content":"{\"model\":\"no\"}"}],"user":"u7"}"#,
+            r#"{"messages":[],"stream":true,"mod\u0065l" : "a\/b" }"#,
+            r#"{"model":"a","model":"b"}"#,
+            r#"{"model":null,"input":["x"]}"#,
+        ]),
+    )
+}
+
 fn path() -> Vec<Vec<u8>> {
     texts(&[
         "v2/models/iris/infer",
@@ -120,6 +141,10 @@ fn path() -> Vec<Vec<u8>> {
         "v2/models/stats",
         "v2/models/iris/trace/setting",
         "v2/repository/models/iris/load",
+        "v1/models/iris:predict",
+        "v1/models/iris/versions/2:explain",
+        "openai/v1/models/x",
+        "openai/v1/chat/completions",
         "inference.GRPCInferenceService/RepositoryIndex",
         "mmesh.ModelMesh/registerModel",
         "v2/%256dodels/x/infer#f",

@@ -28,7 +28,8 @@ enum Empty {
 impl Readings {
     /// Every way in which some server may read a path: percent-escapes decoded once or twice, before
     /// the path is split or behind it; a backslash taken for a slash or not; path parameters (`;a=b`)
-    /// dropped; slashes merged or not; dot segments resolved.
+    /// dropped; slashes merged or not; dot segments resolved, or left where a router looks at the
+    /// first segments only.
     pub(super) fn of(path: &[u8], prefixes: &[Vec<u8>]) -> Self {
         let decoded = |text: &[u8]| percent_decoded(text).into_owned();
         let once = decoded(path);
@@ -41,8 +42,8 @@ impl Readings {
         });
         let mut all = Self::default();
         for way in ways {
-            for empty in [Empty::Merged, Empty::Kept] {
-                let segments = resolved(&way, empty);
+            let unresolved = way.iter().skip(1).map(Vec::as_slice).collect();
+            for segments in [unresolved, resolved(&way, Empty::Merged), resolved(&way, Empty::Kept)] {
                 all.add(&segments);
                 let beyond = prefixes.iter().filter_map(|prefix| beyond_prefix(&segments, prefix));
                 beyond.for_each(|segments| all.add(segments));

@@ -120,6 +120,8 @@ fn many_segments_do_not_hide_a_call() {
     assert_eq!(rest(&format!("/v2/repository{}", "/x".repeat(50))), Call::Admin);
     assert_eq!(rest(&format!("{detour}/mmesh.ModelMesh/registerModel")), Call::Admin);
     assert_eq!(rest(&format!("{detour}/v2/models/x/infer")), Call::Ambiguous);
+    assert_eq!(rest(&format!("/v2/models/x/infer{}", "/..".repeat(50))), Call::Ambiguous);
+    assert_eq!(rest(&format!("/v2/repository{}", "/..".repeat(50))), Call::Admin);
     assert_eq!(rest(&"/x".repeat(50)), Call::Other);
 }
 

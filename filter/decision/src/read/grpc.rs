@@ -226,6 +226,11 @@ impl GrpcReader {
 
     /// Gives how many bytes of the tag are taken: none if the reader stops before it.
     fn begin_field(&mut self, tag: u64, wanted: &impl Wanted) -> usize {
+        if tag > u64::from(u32::MAX) {
+            // Some readers drop the bits behind 32, and then it is another field.
+            self.fail("a tag is longer than 32 bits");
+            return 0;
+        }
         let (number, wire_type) = (tag >> 3, tag & 7);
         if number == 0 {
             self.fail("a field has the number 0");

@@ -73,8 +73,15 @@ impl OutgoingHeaders {
     }
 
     pub(super) fn is_ours(&self, name: &[u8]) -> bool {
-        name.starts_with(header::PREFIX) || self.foreign.iter().any(|foreign| foreign == name)
+        let begins = |ours: &[u8]| name.get(..ours.len()).is_some_and(|start| is_same_name(start, ours));
+        begins(header::PREFIX) || self.foreign.iter().any(|foreign| is_same_name(name, foreign))
     }
+}
+
+/// To upstreams behind CGI or WSGI an underscore is a hyphen.
+fn is_same_name(name: &[u8], ours: &[u8]) -> bool {
+    let is_same = |(byte, ours): (&u8, &u8)| byte == ours || (*byte == b'_' && *ours == b'-');
+    name.len() == ours.len() && name.iter().zip(ours).all(is_same)
 }
 
 // === impl HeaderPreset ===

@@ -301,6 +301,7 @@ fn a_message_that_cannot_be_read_says_why() {
         (b"\0\0\0\0\x04\x2a\x02\x0a\x01", "longer than its message"),
         (b"\0\0\0\0\x04\x2a\x02\x1a\x80", "ends inside a field"),
         (b"\0\0\0\0\x02\x00\x00", "number 0"),
+        (b"\0\0\0\0\x0a\x0a\x01a\x8a\x80\x80\x80\x70\x01b", "32 bits"),
         (b"\0\0\0\0\x12\x0a\0\x0a\0\x0a\0\x0a\0\x0a\0\x0a\0\x0a\0\x0a\0\x0a\0", "too often"),
         (b"\0\0\0\0\x0c\x48\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "64 bits"),
     ] {

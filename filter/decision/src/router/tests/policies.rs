@@ -424,7 +424,9 @@ fn header_names_can_be_changed_and_neighbours_get_theirs() {
     ] {
         assert!(fields.contains(&expected), "{expected:?} is not in {fields:?}");
     }
-    for ours in ["x-modelway-anything", "x-variant", "seldon-model"] {
+    for ours in
+        ["x-modelway-anything", "x-variant", "seldon-model", "x_modelway_target", "x-modelway_target", "seldon_model"]
+    {
         assert!(router.is_ours(ours.as_bytes()), "{ours}");
     }
     assert!(!router.is_ours(b":authority") && !router.is_ours(b"x-user-id"));
