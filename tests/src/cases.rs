@@ -11,13 +11,17 @@ mod experiments;
 mod grpc;
 mod headers;
 mod hostile;
+mod openai;
 mod peek;
 mod ramps;
 mod rest;
 mod rules;
 mod sticky;
+mod strict;
 mod testers;
+mod transcoder;
 mod unknown;
+mod v1;
 mod versions;
 mod watchdog;
 
@@ -63,6 +67,10 @@ pub fn all() -> Vec<Case> {
         bodies::cases(),
         watchdog::cases(),
         hostile::cases(),
+        openai::cases(),
+        v1::cases(),
+        strict::cases(),
+        transcoder::cases(),
     ];
     topics.into_iter().flatten().collect()
 }
