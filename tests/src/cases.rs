@@ -11,6 +11,7 @@ mod experiments;
 mod grpc;
 mod headers;
 mod hostile;
+mod openai;
 mod peek;
 mod ramps;
 mod rest;
@@ -18,8 +19,11 @@ mod rules;
 mod scopes;
 mod smuggling;
 mod sticky;
+mod strict;
 mod testers;
+mod transcoder;
 mod unknown;
+mod v1;
 mod versions;
 mod watchdog;
 
@@ -67,6 +71,10 @@ pub fn all() -> Vec<Case> {
         watchdog::cases(),
         hostile::cases(),
         smuggling::cases(),
+        openai::cases(),
+        v1::cases(),
+        strict::cases(),
+        transcoder::cases(),
     ];
     topics.into_iter().flatten().collect()
 }

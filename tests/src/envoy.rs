@@ -1,6 +1,7 @@
 //! A real Envoy with a filter in it, on ports of its own, stopped by its process id when it goes out of scope.
 
 mod bootstrap;
+mod transcoder;
 
 use std::ffi::OsString;
 use std::fs::File;

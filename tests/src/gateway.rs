@@ -35,6 +35,17 @@ pub struct Setup {
     pub buffer_limit: u32,
     /// `request_body_buffer_limit` of the route.
     pub route_body_limit: Option<u64>,
+    /// A transcoder from REST to gRPC beside the filter, which only the real gateway has.
+    pub transcoder: Option<Transcoder>,
+}
+
+/// Where the transcoder stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transcoder {
+    /// The filter sees gRPC.
+    BeforeFilter,
+    /// The filter sees REST.
+    BehindFilter,
 }
 
 /// The protocol between client and gateway.
@@ -101,6 +112,7 @@ impl Setup {
             stop_iteration: true,
             buffer_limit: 1 << 20,
             route_body_limit: None,
+            transcoder: None,
         }
     }
 
@@ -128,6 +140,12 @@ impl Setup {
     #[must_use]
     pub fn with_buffer_limit(self, buffer_limit: u32) -> Self {
         Self { buffer_limit, ..self }
+    }
+
+    /// The same with a transcoder.
+    #[must_use]
+    pub fn with_transcoder(self, place: Transcoder) -> Self {
+        Self { transcoder: Some(place), ..self }
     }
 
     /// The window of an HTTP/2 stream, which is also its buffer limit: as small as `buffer_limit` or as HTTP/2 allows.

@@ -82,6 +82,17 @@ pub(super) fn refused_rest(exchange: &Exchange, status: u16) -> Result<String> {
     Ok(error.to_owned())
 }
 
+/// A refusal in OpenAI's words: the status, nothing at the upstream, and the error object, which is returned.
+pub(super) fn refused_openai(exchange: &Exchange, status: u16) -> Result<serde_json::Value> {
+    ensure!(exchange.upstream.is_none(), "the upstream got {:?}", exchange.upstream);
+    let answer = answered(exchange)?;
+    header_is(answer, ":status", Some(&status.to_string()))?;
+    header_is(answer, "content-type", Some("application/json"))?;
+    let body: serde_json::Value = serde_json::from_slice(&answer.body).context("the body is not JSON")?;
+    let error = body.get("error").filter(|error| error.get("type").is_some_and(serde_json::Value::is_string));
+    error.cloned().context("the body has no error object")
+}
+
 /// A gRPC refusal: the status, nothing at the upstream, and the message, which is returned.
 pub(super) fn refused_grpc(exchange: &Exchange, code: u32) -> Result<String> {
     ensure!(exchange.upstream.is_none(), "the upstream got {:?}", exchange.upstream);

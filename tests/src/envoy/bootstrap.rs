@@ -8,7 +8,8 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 
-use crate::gateway::{ROUTE_MARK, Setup};
+use super::transcoder::transcoder;
+use crate::gateway::{ROUTE_MARK, Setup, Transcoder};
 
 const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -17,7 +18,7 @@ const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptio
 const DISCOVERED: &str = "modelway";
 
 pub(super) fn render(setup: &Setup, filter: &Path, upstream: SocketAddr) -> Result<Value> {
-    Ok(bootstrap(setup, &json!({ "name": "modelway", "typed_config": wasm(setup, filter)? }), upstream))
+    bootstrap(setup, &json!({ "name": "modelway", "typed_config": wasm(setup, filter)? }), upstream)
 }
 
 /// The same with the filter's configuration in a file that Envoy watches: what [`discovery_response`] says.
@@ -29,7 +30,7 @@ pub(super) fn render_discovering(setup: &Setup, watched: &Path, upstream: Socket
             "type_urls": [WASM],
         },
     });
-    Ok(bootstrap(setup, &filter, upstream))
+    bootstrap(setup, &filter, upstream)
 }
 
 /// What a watched file holds.
@@ -45,23 +46,32 @@ fn text(path: &Path) -> Result<&str> {
     path.to_str().ok_or_else(|| anyhow!("the path {} is not text", path.display()))
 }
 
-fn bootstrap(setup: &Setup, filter: &Value, upstream: SocketAddr) -> Value {
-    json!({
+fn bootstrap(setup: &Setup, filter: &Value, upstream: SocketAddr) -> Result<Value> {
+    Ok(json!({
         // What is discovered needs it.
         "node": { "id": "gateway", "cluster": "gateway" },
         "admin": { "address": address("127.0.0.1", 0) },
         "static_resources": {
-            "listeners": [listener(setup, filter)],
+            "listeners": [listener(setup, &filters(setup, filter)?)],
             "clusters": [cluster(upstream)],
         },
-    })
+    }))
 }
 
 fn address(host: &str, port: u16) -> Value {
     json!({ "socket_address": { "address": host, "port_value": port } })
 }
 
-fn listener(setup: &Setup, filter: &Value) -> Value {
+/// The HTTP filters in order.
+fn filters(setup: &Setup, filter: &Value) -> Result<Vec<Value>> {
+    Ok(match setup.transcoder {
+        None => vec![filter.clone(), router()],
+        Some(Transcoder::BehindFilter) => vec![filter.clone(), transcoder(true)?, router()],
+        Some(Transcoder::BeforeFilter) => vec![transcoder(false)?, filter.clone(), router()],
+    })
+}
+
+fn listener(setup: &Setup, filters: &[Value]) -> Value {
     json!({
         "name": "gateway",
         "address": address("127.0.0.1", 0),
@@ -73,7 +83,7 @@ fn listener(setup: &Setup, filter: &Value) -> Value {
                 "stat_prefix": "gateway",
                 "codec_type": "AUTO",
                 "http2_protocol_options": { "initial_stream_window_size": setup.http2_window() },
-                "http_filters": [filter, router()],
+                "http_filters": filters,
                 "route_config": {
                     "name": "models",
                     "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [

@@ -1,6 +1,8 @@
 //! The stages of a decision: from the headers, from what the body tells, and the end of both.
 
 mod reading;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 
