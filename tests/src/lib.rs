@@ -12,5 +12,6 @@ pub mod headers;
 pub mod host;
 pub mod inference;
 pub mod load;
+pub mod random;
 pub mod reading;
 pub mod upstream;
