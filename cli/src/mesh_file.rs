@@ -12,7 +12,7 @@ use modelway_decision::config::Routing;
 use schemars::JsonSchema;
 use serde_json::Value;
 
-pub(crate) use self::deployment::{Deployment, Gateway};
+pub(crate) use self::deployment::{Deployment, Gateway, Service};
 use crate::faults::{self, Fault};
 use crate::source::{Form, Section, Source};
 use crate::yaml::Path;
@@ -31,6 +31,8 @@ pub(crate) struct Mesh {
     pub(crate) router: Router,
     /// What runs the mesh.
     pub(crate) deployment: Deployment,
+    /// Whether the deployment is the file's own, or the default of a file that has none.
+    pub(crate) is_mesh_file: bool,
 }
 
 /// The file as it is written.
@@ -81,7 +83,14 @@ impl Mesh {
         match (routing, deployment) {
             (Ok((config, router)), Ok(mut deployment)) if faults.is_empty() => {
                 deployment.models = folder.join(deployment.models);
-                Ok(Self { path: section.path.clone(), routing: section.routing.clone(), config, router, deployment })
+                Ok(Self {
+                    path: section.path.clone(),
+                    routing: section.routing.clone(),
+                    config,
+                    router,
+                    deployment,
+                    is_mesh_file: section.form == Form::MeshFile,
+                })
             }
             _ => Err(faults),
         }

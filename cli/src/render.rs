@@ -1,5 +1,6 @@
 //! `modelway render`: what a mesh file means for a gateway, as files that can be applied.
 
+mod destinations;
 pub(crate) mod envoy;
 mod istio;
 #[cfg(test)]
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
+use self::destinations::Destinations;
 use self::envoy::Host;
 use crate::check::body_tier_needs;
 use crate::mesh_file::Mesh;
@@ -62,6 +64,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         for need in body_tier_needs(&mesh) {
             say(&format!("warning: {need} needs the body tier, which a WasmPlugin does not have: it counts as absent"));
         }
+        let destinations = Destinations::of(&mesh);
+        if destinations.has_clusters || destinations.has_shadows {
+            say(
+                "warning: clusters of variants and shadows need an EnvoyFilter: requests go to the service, and none is copied",
+            );
+        }
     }
     let Some(folder) = &args.out else {
         let texts: Vec<&str> = files.iter().map(|file| file.text.as_str()).collect();
@@ -79,9 +87,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
 fn rendered(mesh: &Mesh, target: Target, tier: Tier) -> anyhow::Result<Vec<Rendered>> {
     if target == Target::Envoy {
-        let service = &mesh.deployment.service;
-        let host = Host { name: service.host.clone(), port: service.port.get() };
-        let text = envoy::configuration(mesh, &[host], &mesh.deployment.module.file);
+        let text = envoy::configuration(mesh, &[Host::of(&mesh.deployment.service)], &mesh.deployment.module.file);
         return Ok(vec![Rendered { name: "envoy.yaml", text: format!("{}{text}", istio::WRITTEN_BY) }]);
     }
     let Some(url) = &mesh.deployment.module.url else {

@@ -26,6 +26,9 @@ struct Subject {
     file: PathBuf,
     /// The model, by its entry's name or an alias.
     model: String,
+    /// The model's scope, where several have one of this name.
+    #[arg(long)]
+    scope: Option<String>,
     /// Show what would change, and change nothing.
     #[arg(long, global = true)]
     dry_run: bool,
@@ -83,7 +86,7 @@ pub(crate) fn promote(args: &PromoteArgs) -> anyhow::Result<()> {
 
 pub(crate) fn rollback(args: &RollbackArgs) -> anyhow::Result<()> {
     let edit = Edit::begin(&args.subject)?;
-    let last = edit.history.last_edit(&edit.model.name)?.with_context(|| {
+    let last = edit.history.last_edit(&edit.name_in_history())?.with_context(|| {
         format!(
             "no edit of '{}' to undo in {}; older weights are where the file is kept, such as `git log -p {}`",
             edit.model.name,
@@ -131,7 +134,7 @@ impl<'a> Edit<'a> {
         if source.only_section()?.form == Form::EnvoyFilter {
             bail!("an EnvoyFilter holds its routing as text: edit the mesh file and render it again");
         }
-        let index = find_model(&mesh, &subject.model)?;
+        let index = find_model(&mesh, &subject.model, subject.scope.as_deref())?;
         let model = mesh.config.models.get(index).context("the model is gone")?.clone();
         let history = History::beside(&subject.file)?;
         Ok(Self { subject, source, index, model, history })
@@ -148,6 +151,14 @@ impl<'a> Edit<'a> {
                 }
             }
         })
+    }
+
+    /// Models of several scopes may have one name.
+    fn name_in_history(&self) -> String {
+        match &self.model.scope {
+            Some(scope) => format!("{} in {scope}", self.model.name),
+            None => self.model.name.clone(),
+        }
     }
 
     /// Every variant with its weight.
@@ -184,7 +195,7 @@ impl<'a> Edit<'a> {
         };
         if report.written {
             file::replace(&self.subject.file, &self.source.text, &edited.text)?;
-            let model = self.model.name.clone();
+            let model = self.name_in_history();
             self.history.append(&Entry::now(&self.subject.file, model, command, before, after))?;
         }
         self.subject.output.show(&report, || report.text(self.subject.dry_run))?;
@@ -225,8 +236,9 @@ impl<'a> Edit<'a> {
     }
 }
 
-fn find_model(mesh: &Mesh, name: &str) -> anyhow::Result<usize> {
-    let models = || mesh.config.models.iter().enumerate();
+fn find_model(mesh: &Mesh, name: &str, scope: Option<&str>) -> anyhow::Result<usize> {
+    let is_in_scope = |model: &&ModelEntry| scope.is_none() || model.scope.as_deref() == scope;
+    let models = || mesh.config.models.iter().enumerate().filter(move |(_, model)| is_in_scope(model));
     let named: Vec<usize> = models().filter(|(_, model)| model.name == name).map(|(index, _)| index).collect();
     let aliased: Vec<usize> =
         models().filter(|(_, model)| model.aliases.iter().any(|alias| alias == name)).map(|(index, _)| index).collect();
@@ -236,9 +248,10 @@ fn find_model(mesh: &Mesh, name: &str) -> anyhow::Result<usize> {
             let known = mesh.config.models.iter().map(|model| model.name.as_str());
             let meant =
                 faults::nearest(name, known).map(|name| format!(", did you mean '{name}'?")).unwrap_or_default();
-            bail!("there is no model '{name}'{meant}")
+            let scope = scope.map(|scope| format!(" in the scope '{scope}'")).unwrap_or_default();
+            bail!("there is no model '{name}'{scope}{meant}")
         }
-        _ => bail!("several entries are called '{name}': edit the file by hand"),
+        _ => bail!("several entries are called '{name}': say which with --scope, or edit the file by hand"),
     }
 }
 

@@ -7,6 +7,18 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
+/// A pool, a cluster and a shadow.
+const DESTINATIONS: &str = "routing:
+  rewrite: Headers
+  models:
+  - name: a
+    variants: [{name: x}, {name: large, pool: gpu}, {name: next, weight: 0, cluster: far}]
+    shadow: {variant: next}
+deployment:
+  pools: {gpu: {host: 127.0.0.1, port: 9000}}
+  clusters: {far: {host: far.example.com}}
+";
+
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -26,7 +38,7 @@ fn envoy_takes_what_is_written_for_it_filter_and_all() {
     let folder = TempDir::new().expect("a folder");
     let mesh = folder.path().join("mesh.yaml");
     let text = format!(
-        "apiVersion: modelway/v1alpha1\nrouting: {{models: [{{name: a}}]}}\ndeployment: {{module: {{file: {}}}}}\n",
+        "apiVersion: modelway/v1alpha1\n{DESTINATIONS}  module: {{file: {}}}\n",
         filter.canonicalize().expect("the built filter").display()
     );
     std::fs::write(&mesh, text).expect("a mesh file");

@@ -34,6 +34,7 @@ pub(super) fn of(mesh: &Mesh) -> Vec<Fault> {
         let value = mesh.routing.pointer(&format!("/models/{index}"));
         warnings.extend(value.and_then(|model| late_cheap_key(model, &path)));
     }
+    warnings.extend(unknown_destinations(mesh));
     warnings.extend(peek_limit(mesh));
     warnings
 }
@@ -62,6 +63,31 @@ fn late_cheap_key(model: &Value, path: &Path) -> Option<Fault> {
         tiers::words(cheap)
     );
     Some(Fault { path: path.clone().key("sticky").key("by").index(first_in_body), message })
+}
+
+/// Pools and clusters that the deployment of the same file does not have.
+fn unknown_destinations(mesh: &Mesh) -> Vec<Fault> {
+    let deployment = &mesh.deployment;
+    // Istio's clusters are its own, and whoever lists no pools has routes of their own for them.
+    let has_cluster = |name: &str| name == "runtimes" || name.contains('|') || deployment.clusters.contains_key(name);
+    let has_pool = |name: &str| deployment.pools.is_empty() || deployment.pools.contains_key(name);
+    let mut found = Vec::new();
+    for (index, model) in mesh.config.models.iter().enumerate().filter(|_| mesh.is_mesh_file) {
+        for (position, variant) in model.variants.iter().enumerate() {
+            let path = Path::default().key("models").index(index).key("variants").index(position);
+            if let Some(cluster) = variant.cluster.as_deref().filter(|name| !has_cluster(name)) {
+                let message = format!(
+                    "the gateway that `render` writes has no cluster '{cluster}': `deployment.clusters` names them"
+                );
+                found.push(Fault { path: path.clone().key("cluster"), message });
+            }
+            if let Some(pool) = variant.pool.as_deref().filter(|name| !has_pool(name)) {
+                let message = format!("`deployment.pools` has no '{pool}': its requests go to `deployment.service`");
+                found.push(Fault { path: path.key("pool"), message });
+            }
+        }
+    }
+    found
 }
 
 /// What the gateway does not buffer, the filter cannot read.

@@ -24,6 +24,11 @@ pub(crate) struct Deployment {
     pub(crate) module: Module,
     /// The model servers as the gateway finds them, for `render`.
     pub(crate) service: Service,
+    /// Services for pools: where requests for variants with this `pool` go. Others go to `service`.
+    pub(crate) pools: BTreeMap<String, Service>,
+    /// Services for variants with this `cluster`, as Envoy's clusters beside `runtimes`, which is `service`. In Istio the
+    /// clusters are its own: `outbound|8001||host`.
+    pub(crate) clusters: BTreeMap<String, Service>,
     /// The cluster, for `render --target istio`.
     pub(crate) istio: Istio,
     /// The model servers that `up` starts.
@@ -117,19 +122,28 @@ impl Deployment {
 
     fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
-        let mut fault = |path: &str, message: String| faults.push(Fault { path: Path::parse(path), message });
+        let mut fault = |path: Path, message: String| faults.push(Fault { path, message });
         if let Some(url) = &self.module.url
             && !["oci://", "http://", "https://", "file://"].iter().any(|scheme| url.starts_with(scheme))
         {
-            fault("module.url", format!("expected oci://…, https://… or file://…, got '{url}'"));
+            fault(Path::parse("module.url"), format!("expected oci://…, https://… or file://…, got '{url}'"));
         }
         if let Some(digest) = &self.module.sha256
             && !(digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()))
         {
-            fault("module.sha256", format!("expected 64 hexadecimal digits, got '{digest}'"));
+            fault(Path::parse("module.sha256"), format!("expected 64 hexadecimal digits, got '{digest}'"));
         }
-        if self.service.host.is_empty() || self.service.host.contains(['/', ' ']) {
-            fault("service.host", format!("expected a host's name or address, got '{}'", self.service.host));
+        let named = |section: &str, services: &BTreeMap<String, Service>| -> Vec<(Path, String)> {
+            let path = |name: &str| Path::default().key(section).key(name).key("host");
+            services.iter().map(|(name, service)| (path(name), service.host.clone())).collect()
+        };
+        let services = [(Path::parse("service.host"), self.service.host.clone())];
+        for (path, host) in
+            services.into_iter().chain(named("pools", &self.pools)).chain(named("clusters", &self.clusters))
+        {
+            if host.is_empty() || host.contains(['/', ' ']) {
+                fault(path, format!("expected a host's name or address, got '{host}'"));
+            }
         }
         let names = [
             ("istio.name", &self.istio.name),
@@ -138,14 +152,17 @@ impl Deployment {
         ];
         for (path, name) in names {
             if !is_kubernetes_name(name) {
-                fault(path, format!("expected at most 63 of a-z, 0-9 and `-`, got '{name}'"));
+                fault(Path::parse(path), format!("expected at most 63 of a-z, 0-9 and `-`, got '{name}'"));
             }
         }
         if self.istio.gateway_selector.is_empty() {
-            fault("istio.gatewaySelector", "expected the labels of the gateway's pods, got none".to_owned());
+            fault(
+                Path::parse("istio.gatewaySelector"),
+                "expected the labels of the gateway's pods, got none".to_owned(),
+            );
         }
         if self.istio.hosts.is_empty() {
-            fault("istio.hosts", "expected at least one host, `*` for all".to_owned());
+            fault(Path::parse("istio.hosts"), "expected at least one host, `*` for all".to_owned());
         }
         faults
     }
@@ -172,6 +189,8 @@ impl Default for Deployment {
             gateway: Gateway::default(),
             module: Module::default(),
             service: Service::default(),
+            pools: BTreeMap::new(),
+            clusters: BTreeMap::new(),
             istio: Istio::default(),
             runtimes: Runtimes::default(),
             models: PathBuf::from("models"),

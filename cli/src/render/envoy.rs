@@ -5,6 +5,7 @@
 //! Every limit that Envoy would otherwise default is spelled out, because its defaults are those of
 //! a proxy for small, short requests: 15 s a route, three retries at a time, 1,024 requests.
 
+pub(super) mod routes;
 #[cfg(test)]
 mod tests;
 
@@ -13,20 +14,16 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::mesh_file::{Gateway, Mesh};
+use super::destinations::{Destinations, RUNTIMES};
+use crate::mesh_file::{Mesh, Service};
 use crate::yaml::{self, Comment};
 
 /// The name of the listener, by which its port is found again.
 pub(crate) const LISTENER: &str = "gateway";
 
-/// The header that the filter sets and the ring hashes.
-const AFFINITY_HEADER: &str = "x-modelway-affinity";
-/// The header of a healthy runtime that should not take the request.
-const REFUSED_HEADER: &str = "x-modelway-refused";
-
 const EXTENSIONS: &str = "type.googleapis.com/envoy.extensions";
 
-const COMMENTS: [Comment; 7] = [
+const COMMENTS: [Comment; 8] = [
     Comment {
         path: "static_resources.listeners[0].enable_reuse_port",
         text: "Otherwise a second gateway would share the port in silence.",
@@ -46,6 +43,10 @@ const COMMENTS: [Comment; 7] = [
     Comment {
         path: "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.http_filters[0].typed_config.config.configuration.value",
         text: "The routing section of the mesh file.",
+    },
+    Comment {
+        path: "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[0].route.request_mirror_policies",
+        text: "Copies for shadows: with the headers of the shadow's variant, and nobody gets their answers.",
     },
     Comment {
         path: "static_resources.clusters[0].common_lb_config",
@@ -82,7 +83,7 @@ fn bootstrap(mesh: &Mesh, runtimes: &[Host], filter: &Path) -> Value {
         }]},
         "static_resources": {
             "listeners": [listener(mesh, filter)],
-            "clusters": [cluster(runtimes)],
+            "clusters": clusters(mesh, runtimes),
         },
     })
 }
@@ -111,7 +112,7 @@ fn listener(mesh: &Mesh, filter: &Path) -> Value {
                     "initial_connection_window_size": 1_048_576,
                     "connection_keepalive": {"interval": "30s", "timeout": "5s"},
                 },
-                "route_config": route_config(gateway),
+                "route_config": route_config(mesh),
                 "http_filters": [
                     {"name": "modelway", "typed_config": wasm(mesh, filter)},
                     {
@@ -145,43 +146,36 @@ fn wasm(mesh: &Mesh, filter: &Path) -> Value {
     })
 }
 
-fn route_config(gateway: &Gateway) -> Value {
+fn route_config(mesh: &Mesh) -> Value {
     json!({
         "name": LISTENER,
         "virtual_hosts": [{
             "name": "models",
             "domains": ["*"],
-            "retry_policy": {
-                "retry_on": "connect-failure,refused-stream,reset,retriable-headers",
-                "num_retries": 3,
-                "retriable_headers": [{"name": REFUSED_HEADER, "present_match": true}],
-                "retry_host_predicate": [{
-                    "name": "envoy.retry_host_predicates.previous_hosts",
-                    "typed_config": {
-                        "@type": format!("{EXTENSIONS}.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
-                    },
-                }],
-                "host_selection_retry_max_attempts": 8,
-            },
-            "routes": [{
-                "match": {"prefix": "/"},
-                "request_body_buffer_limit": gateway.request_buffer_limit.0,
-                "route": {
-                    "cluster": "runtimes",
-                    "timeout": "0s",
-                    "hash_policy": [{"header": {"header_name": AFFINITY_HEADER}}],
-                },
-            }],
+            "retry_policy": routes::retry_policy(),
+            "routes": routes::routes(mesh),
         }],
     })
 }
 
-fn cluster(runtimes: &[Host]) -> Value {
+/// The cluster of the runtimes, and those of pools and others that the deployment names.
+fn clusters(mesh: &Mesh, runtimes: &[Host]) -> Vec<Value> {
+    let destinations = Destinations::of(mesh);
+    let pools = destinations.pools().map(|(name, service)| cluster(&pool_cluster(name), &[Host::of(service)]));
+    let others = destinations.clusters().map(|(name, service)| cluster(name, &[Host::of(service)]));
+    [cluster(RUNTIMES, runtimes)].into_iter().chain(pools).chain(others).collect()
+}
+
+fn pool_cluster(pool: &str) -> String {
+    format!("pool-{pool}")
+}
+
+fn cluster(name: &str, runtimes: &[Host]) -> Value {
     let are_addresses = runtimes.iter().all(|host| host.name.parse::<IpAddr>().is_ok());
     let address = |host: &Host| json!({"socket_address": {"address": host.name, "port_value": host.port}});
     let endpoints: Vec<Value> = runtimes.iter().map(|host| json!({"endpoint": {"address": address(host)}})).collect();
     json!({
-        "name": "runtimes",
+        "name": name,
         "type": if are_addresses { "STATIC" } else { "STRICT_DNS" },
         "connect_timeout": "1s",
         "lb_policy": "RING_HASH",
@@ -201,11 +195,17 @@ fn cluster(runtimes: &[Host]) -> Value {
                 }},
             },
         },
-        "load_assignment": {"cluster_name": "runtimes", "endpoints": [{"lb_endpoints": endpoints}]},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
     })
 }
 
 // === impl Host ===
+
+impl Host {
+    pub(crate) fn of(service: &Service) -> Self {
+        Self { name: service.host.clone(), port: service.port.get() }
+    }
+}
 
 impl From<SocketAddr> for Host {
     fn from(address: SocketAddr) -> Self {

@@ -1,9 +1,12 @@
 //! The resources of a cluster with Istio or ASM.
 
+use modelway_decision::Field;
 use serde_json::{Value, json};
 
+use super::destinations::Destinations;
+use super::envoy::routes;
 use super::{Rendered, Tier};
-use crate::mesh_file::Mesh;
+use crate::mesh_file::{Mesh, Service};
 use crate::yaml::{self, Comment};
 
 pub(super) const WRITTEN_BY: &str = "# Written by `modelway render`: change the mesh file, not this one.\n";
@@ -30,7 +33,7 @@ pub(super) fn manifests(mesh: &Mesh, url: &str, tier: Tier) -> Vec<Rendered> {
     };
     let around = [
         rendered("virtual-service.yaml", vec![gateway(mesh), virtual_service(mesh)]),
-        rendered("destination-rule.yaml", vec![destination_rule(mesh)]),
+        rendered("destination-rule.yaml", destination_rules(mesh)),
     ];
     filter.into_iter().chain(around).collect()
 }
@@ -160,6 +163,30 @@ fn envoy_filter(mesh: &Mesh, url: &str) -> Manifest {
 
 fn gateway_tuning(mesh: &Mesh) -> Manifest {
     let istio = &mesh.deployment.istio;
+    let destinations = Destinations::of(mesh);
+    let of_route =
+        |name: &str| json!({"context": "GATEWAY", "routeConfiguration": {"vhost": {"route": {"name": name}}}});
+    let mut tuned = json!({"request_body_buffer_limit": mesh.deployment.gateway.request_buffer_limit.0});
+    if destinations.has_shadows {
+        tuned["route"] = json!({"request_mirror_policies": [routes::mirror(&destinations)]});
+    }
+    let names = [ROUTE.to_owned()].into_iter().chain(destinations.pools().map(|(name, _)| format!("pool-{name}")));
+    let mut patches: Vec<Value> =
+        names.map(|name| patch("HTTP_ROUTE", of_route(&name), "MERGE", tuned.clone())).collect();
+    let hosts = [&mesh.deployment.service].into_iter().chain(destinations.pools().map(|(_, service)| service));
+    patches.extend(hosts.map(|service| {
+        let spread = json!({"common_lb_config": {"consistent_hashing_lb_config": {"hash_balance_factor": 150}}});
+        patch("CLUSTER", json!({"context": "GATEWAY", "cluster": {"service": service.host}}), "MERGE", spread)
+    }));
+    if destinations.has_clusters {
+        let mut route = json!({"name": "cluster"});
+        if let (Some(route), Some(rest)) = (route.as_object_mut(), routes::by_cluster(mesh, &destinations).as_object())
+        {
+            route.extend(rest.clone());
+        }
+        let everywhere = json!({"context": "GATEWAY", "routeConfiguration": {"vhost": {}}});
+        patches.push(patch("HTTP_ROUTE", everywhere, "INSERT_FIRST", route));
+    }
     Manifest {
         about: "What VirtualService and DestinationRule have no field for; Istio 1.28 or newer (Envoy 1.36).",
         comments: &[
@@ -178,29 +205,15 @@ fn gateway_tuning(mesh: &Mesh) -> Manifest {
             "metadata": {"name": format!("{}-tuning", istio.name), "namespace": istio.gateway_namespace},
             "spec": {
                 "workloadSelector": {"labels": istio.gateway_selector},
-                "configPatches": [
-                    {
-                        "applyTo": "HTTP_ROUTE",
-                        "match": {"context": "GATEWAY", "routeConfiguration": {"vhost": {"route": {"name": ROUTE}}}},
-                        "patch": {
-                            "operation": "MERGE",
-                            "value": {"request_body_buffer_limit": mesh.deployment.gateway.request_buffer_limit.0},
-                        },
-                    },
-                    {
-                        "applyTo": "CLUSTER",
-                        "match": {"context": "GATEWAY", "cluster": {"service": mesh.deployment.service.host}},
-                        "patch": {
-                            "operation": "MERGE",
-                            "value": {"common_lb_config": {
-                                "consistent_hashing_lb_config": {"hash_balance_factor": 150},
-                            }},
-                        },
-                    },
-                ],
+                "configPatches": patches,
             },
         }),
     }
+}
+
+#[allow(clippy::needless_pass_by_value)]
+fn patch(apply_to: &str, matches: Value, operation: &str, value: Value) -> Value {
+    json!({"applyTo": apply_to, "match": matches, "patch": {"operation": operation, "value": value}})
 }
 
 /// The route's name, by which the tuning finds it.
@@ -228,7 +241,20 @@ fn gateway(mesh: &Mesh) -> Manifest {
 
 fn virtual_service(mesh: &Mesh) -> Manifest {
     let istio = &mesh.deployment.istio;
-    let service = &mesh.deployment.service;
+    let destinations = Destinations::of(mesh);
+    let pools = destinations.pools().map(|(name, service)| {
+        let header = destinations.header(Field::Pool);
+        let mut route = json!({"name": format!("pool-{name}"), "match": [{"headers": {header: {"exact": name}}}]});
+        if let (Some(route), Some(rest)) = (route.as_object_mut(), destination(service).as_object()) {
+            route.extend(rest.clone());
+        }
+        route
+    });
+    let mut to_service = json!({"name": ROUTE});
+    if let (Some(route), Some(rest)) = (to_service.as_object_mut(), destination(&mesh.deployment.service).as_object()) {
+        route.extend(rest.clone());
+    }
+    let routes: Vec<Value> = pools.chain([to_service]).collect();
     Manifest {
         about: "",
         comments: &[
@@ -245,22 +271,31 @@ fn virtual_service(mesh: &Mesh) -> Manifest {
             "spec": {
                 "hosts": istio.hosts,
                 "gateways": [istio.name],
-                "http": [{
-                    "name": ROUTE,
-                    "route": [{"destination": {"host": service.host, "port": {"number": service.port}}}],
-                    "timeout": "0s",
-                    "retries": {
-                        "attempts": 3,
-                        "retryOn": "connect-failure,refused-stream,reset,429,resource-exhausted",
-                    },
-                }],
+                "http": routes,
             },
         }),
     }
 }
 
-fn destination_rule(mesh: &Mesh) -> Manifest {
+fn destination(service: &Service) -> Value {
+    json!({
+        "route": [{"destination": {"host": service.host, "port": {"number": service.port}}}],
+        "timeout": "0s",
+        "retries": {"attempts": 3, "retryOn": "connect-failure,refused-stream,reset,429,resource-exhausted"},
+    })
+}
+
+/// One for each host: the service's, and those of the pools.
+fn destination_rules(mesh: &Mesh) -> Vec<Manifest> {
+    let of_service = destination_rule(mesh, "runtime", &mesh.deployment.service.host);
+    let pools = mesh.deployment.pools.iter();
+    let pools = pools.map(|(name, service)| destination_rule(mesh, &format!("pool-{name}"), &service.host));
+    [of_service].into_iter().chain(pools).collect()
+}
+
+fn destination_rule(mesh: &Mesh, of: &str, host: &str) -> Manifest {
     let istio = &mesh.deployment.istio;
+    let destinations = Destinations::of(mesh);
     Manifest {
         about: "Every model on few runtimes: the ring hashes the header that the filter sets.",
         comments: &[Comment {
@@ -270,12 +305,12 @@ fn destination_rule(mesh: &Mesh) -> Manifest {
         value: json!({
             "apiVersion": "networking.istio.io/v1",
             "kind": "DestinationRule",
-            "metadata": {"name": format!("{}-runtime", istio.name), "namespace": istio.namespace},
+            "metadata": {"name": format!("{}-{of}", istio.name), "namespace": istio.namespace},
             "spec": {
-                "host": mesh.deployment.service.host,
+                "host": host,
                 "trafficPolicy": {
                     "loadBalancer": {"consistentHash": {
-                        "httpHeaderName": "x-modelway-affinity",
+                        "httpHeaderName": destinations.header(Field::Affinity),
                         "ringHash": {"minimumRingSize": 1024},
                     }},
                     "connectionPool": {

@@ -88,3 +88,75 @@ fn without_a_module_there_is_nothing_to_apply() {
     assert!(error.starts_with("deployment.module.url is missing"), "{error}");
     assert!(rendered(&mesh, Target::Envoy, Tier::Body).is_ok());
 }
+
+const DESTINATIONS: &str = "
+apiVersion: modelway/v1alpha1
+routing:
+  headerNames: {affinity: x-ring, pool: x-pool}
+  rewrite: Headers
+  models:
+  - name: a
+    variants: [{name: x}, {name: large, pool: gpu}, {name: far, cluster: far-away}, {name: next, weight: 0, cluster: runtimes}]
+    shadow: {variant: next}
+deployment:
+  module: {url: oci://registry.example.com/filter}
+  pools: {gpu: {host: gpu.example.com, port: 9000}}
+  clusters: {far-away: {host: far.example.com}}
+";
+
+fn destinations() -> Mesh {
+    Mesh::parse(&Source::parse(Path::new("mesh.yaml"), DESTINATIONS.to_owned()).expect("YAML")).expect("valid")
+}
+
+#[test]
+fn pools_clusters_and_shadows_have_routes_in_envoy() {
+    let files = rendered(&destinations(), Target::Envoy, Tier::Body).expect("a configuration");
+    let written: Value = serde_saphyr::from_str(&files[0].text).expect("YAML");
+    let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+    let routes = written.pointer(&format!("{manager}/route_config/virtual_hosts/0/routes")).and_then(Value::as_array);
+    let routes = routes.expect("routes");
+    let goal = |route: &Value| route["route"].get("cluster").or(route["route"].get("cluster_header")).cloned();
+    let goals: Vec<_> = routes.iter().filter_map(goal).collect();
+    assert_eq!(goals, ["x-modelway-cluster", "pool-gpu", "runtimes"]);
+    assert_eq!(routes[1]["match"]["headers"][0]["name"], "x-pool");
+    for route in routes {
+        assert_eq!(route["route"]["hash_policy"][0]["header"]["header_name"], "x-ring");
+        let mirror = &route["route"]["request_mirror_policies"][0];
+        assert_eq!(mirror["cluster_header"], "x-modelway-shadow-cluster");
+        assert!(mirror.to_string().contains("%REQ(x-modelway-shadow-target)%"));
+    }
+    let clusters = written["static_resources"]["clusters"].as_array().expect("clusters");
+    let names: Vec<_> = clusters.iter().map(|cluster| &cluster["name"]).collect();
+    assert_eq!(names, ["runtimes", "pool-gpu", "far-away"]);
+}
+
+#[test]
+fn pools_clusters_and_shadows_have_routes_in_istio() {
+    let files = rendered(&destinations(), Target::Istio, Tier::Body).expect("manifests");
+    let documents = |name: &str| -> Vec<Value> {
+        let file = files.iter().find(|file| file.name == name).expect("the file");
+        serde_saphyr::from_multiple(&file.text).expect("YAML")
+    };
+    let service = &documents("virtual-service.yaml")[1];
+    assert_eq!(service["spec"]["http"][0]["match"][0]["headers"]["x-pool"]["exact"], "gpu");
+    assert_eq!(service["spec"]["http"][0]["route"][0]["destination"]["host"], "gpu.example.com");
+    assert_eq!(service["spec"]["http"][1]["name"], "models");
+    let rules = documents("destination-rule.yaml");
+    assert_eq!((rules.len(), &rules[1]["spec"]["host"]), (2, &Value::from("gpu.example.com")));
+    let tuning = &documents("gateway-tuning.yaml")[0];
+    let patches = tuning["spec"]["configPatches"].as_array().expect("patches");
+    let operations: Vec<_> = patches.iter().map(|patch| (&patch["applyTo"], &patch["patch"]["operation"])).collect();
+    let expected = [
+        ("HTTP_ROUTE", "MERGE"),
+        ("HTTP_ROUTE", "MERGE"),
+        ("CLUSTER", "MERGE"),
+        ("CLUSTER", "MERGE"),
+        ("HTTP_ROUTE", "INSERT_FIRST"),
+    ];
+    assert!(
+        operations.iter().zip(expected).all(|(found, expected)| *found.0 == expected.0 && *found.1 == expected.1),
+        "{operations:?}"
+    );
+    assert!(patches[0]["patch"]["value"]["route"]["request_mirror_policies"].is_array());
+    assert_eq!(patches[4]["patch"]["value"]["route"]["cluster_header"], "x-modelway-cluster");
+}

@@ -5,12 +5,18 @@ use modelway_decision::config::{Freeze, ModelEntry, Ramp, Routing, Variant};
 use crate::split;
 
 /// The entry that a name belongs to: an exact name or an alias wins over a pattern, a longer pattern over a shorter.
+/// `None` where several scopes have the name: a decision does not tell which it was.
 pub(super) fn entry<'r>(routing: &'r Routing, name: &str) -> Option<&'r ModelEntry> {
     let is_exact = |model: &&ModelEntry| model.name == name || model.aliases.iter().any(|alias| alias == name);
-    let prefix = |model: &'r ModelEntry| model.name.strip_suffix('*').filter(|prefix| name.starts_with(prefix));
-    let by_pattern =
-        || routing.models.iter().filter(|model| prefix(model).is_some()).max_by_key(|model| model.name.len());
-    routing.models.iter().find(is_exact).or_else(by_pattern)
+    let has_prefix = |model: &&ModelEntry| model.name.strip_suffix('*').is_some_and(|prefix| name.starts_with(prefix));
+    let exact: Vec<&ModelEntry> = routing.models.iter().filter(is_exact).collect();
+    match exact.as_slice() {
+        [] if routing.scopes.is_empty() => {
+            routing.models.iter().filter(has_prefix).max_by_key(|model| model.name.len())
+        }
+        [entry] => Some(entry),
+        _ => None,
+    }
 }
 
 /// A model's split, for requests that name no version; `None` where a default version narrows it.

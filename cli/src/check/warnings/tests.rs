@@ -154,3 +154,20 @@ fn versions_labels_ramps_experiments_shadows_and_testers_lead_to_variants() {
         .replace("name: a\n", "name: a\n  defaultVersion: latest\n");
     assert!(warnings(&text).iter().all(|warning| !warning.contains("'stable'")), "a client may name version 1");
 }
+
+#[test]
+fn pools_and_clusters_that_the_deployment_lacks_are_told() {
+    let variants = "[{name: x, pool: gpu}, {name: z, pool: tpu, cluster: far}, {name: w, cluster: 'outbound|80||a'}]";
+    let routing = format!("models: [{{name: a, variants: {variants}}}]");
+    assert_warns(&routing, &[]);
+    let mesh =
+        |deployment: &str| format!("apiVersion: modelway/v1alpha1\nrouting: {{{routing}}}\ndeployment: {deployment}\n");
+    assert_warns(
+        &mesh("{}"),
+        &["models[0].variants[1].cluster: the gateway that `render` writes has no cluster 'far'"],
+    );
+    assert_warns(
+        &mesh("{pools: {gpu: {host: gpu}}, clusters: {far: {host: far}}}"),
+        &["models[0].variants[1].pool: `deployment.pools` has no 'tpu'"],
+    );
+}

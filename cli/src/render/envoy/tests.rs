@@ -2,7 +2,10 @@ use super::*;
 use crate::source::Source;
 
 fn mesh() -> Mesh {
-    let text = "apiVersion: modelway/v1alpha1\nrouting: {models: []}\ndeployment: {gateway: {port: 18008}}\n";
+    parsed("apiVersion: modelway/v1alpha1\nrouting: {models: []}\ndeployment: {gateway: {port: 18008}}\n")
+}
+
+fn parsed(text: &str) -> Mesh {
     Mesh::parse(&Source::parse(Path::new("mesh.yaml"), text.to_owned()).expect("YAML")).expect("valid")
 }
 
@@ -49,7 +52,10 @@ fn the_listener_takes_port_and_buffer_limit_of_the_file() {
 
 #[test]
 fn every_remark_stands_above_what_it_is_about() {
-    let text = configuration(&mesh(), &[], Path::new("/filter.wasm"));
+    let variants = "[{name: x}, {name: next, weight: 0, cluster: runtimes}]";
+    let shadowed =
+        format!("rewrite: Headers\nmodels: [{{name: a, variants: {variants}, shadow: {{variant: next}}}}]\n");
+    let text = configuration(&parsed(&shadowed), &[], Path::new("/filter.wasm"));
     for comment in &COMMENTS {
         assert!(text.contains(comment.text), "`{}` is no path of the configuration", comment.path);
     }
@@ -58,6 +64,6 @@ fn every_remark_stands_above_what_it_is_about() {
 #[test]
 fn a_service_is_found_by_its_name() {
     let host = Host { name: "runtimes.example.com".to_owned(), port: 8001 };
-    assert_eq!(cluster(&[host])["type"], "STRICT_DNS");
+    assert_eq!(cluster(RUNTIMES, &[host])["type"], "STRICT_DNS");
     assert_eq!(made()["static_resources"]["clusters"][0]["type"], "STATIC");
 }
