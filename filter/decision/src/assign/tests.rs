@@ -81,3 +81,40 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_user_moves_only_to_a_variant_that_has_grown_against_its_own(
+        weights in prop::collection::vec((0.0_f64..100.0, 0.0_f64..100.0), 2..=6),
+        salt in any::<u64>(),
+    ) {
+        let (before, after): (Vec<f64>, Vec<f64>) = weights.into_iter().unzip();
+        let salt = Salt::new(&salt.to_le_bytes());
+        let (shares_before, shares_after) = (shares(&before), shares(&after));
+        for user in 0..300 {
+            let from = assign_user(salt, user, &shares_before);
+            let to = assign_user(salt, user, &shares_after);
+            // Grown against the variant that the user had: w'(to) / w'(from) > w(to) / w(from).
+            prop_assert!(from == to || after[to] * before[from] > before[to] * after[from]);
+        }
+    }
+
+    #[test]
+    fn raising_one_weight_moves_users_to_that_variant_and_nowhere_else(
+        weights in prop::collection::vec(0.1_f64..100.0, 2..=6),
+        raised in any::<prop::sample::Index>(),
+        by in 0.0_f64..100.0,
+    ) {
+        let raised = raised.index(weights.len());
+        let mut after = weights.clone();
+        after[raised] += by;
+        let salt = Salt::new(b"ramp");
+        let (before, after) = (shares(&weights), shares(&after));
+        for user in 0..300 {
+            let (from, to) = (assign_user(salt, user, &before), assign_user(salt, user, &after));
+            prop_assert!(from == to || to == raised);
+        }
+    }
+}
