@@ -61,7 +61,9 @@ impl Source {
 
     /// The sections of a text; the error says where it is no YAML.
     pub(crate) fn parse(file: &FilePath, text: String) -> anyhow::Result<Self> {
-        let values: Vec<Value> = serde_saphyr::from_multiple(&text)?;
+        // A mesh of 10,000 models is no attack: how often aliases may repeat things stays limited.
+        let options = serde_saphyr::options! { budget: None };
+        let values: Vec<Value> = serde_saphyr::from_multiple_with_options(&text, options)?;
         let trees = yaml::documents(&text)?;
         let sections =
             values.into_iter().zip(trees).filter_map(|(document, tree)| Section::of(document, tree)).collect();

@@ -28,7 +28,9 @@ fn stdout(output: &Output) -> String {
 fn every_mesh_file_and_manifest_of_this_repository_is_fine() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let files = ["tests/demo/mesh.yaml", "istio/wasm-plugin.yaml", "istio/envoy-filter.yaml"];
-    let files: Vec<PathBuf> = files.iter().map(|file| repository.join(file)).collect();
+    let examples = std::fs::read_dir(repository.join("docs/examples")).expect("the examples").flatten();
+    let files = files.iter().map(|file| repository.join(file)).chain(examples.map(|file| file.path()));
+    let files: Vec<PathBuf> = files.collect();
     let mut command = Command::new(env!("CARGO_BIN_EXE_modelway"));
     let output = command.args(["check", "--strict"]).args(files).output().expect("modelway runs");
     assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));

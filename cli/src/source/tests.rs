@@ -38,3 +38,24 @@ fn a_mesh_file_without_a_routing_routes_nothing_in_particular() {
     let source = read("apiVersion: modelway/v1alpha1\n");
     assert_eq!(source.only_section().expect("one routing").routing, serde_json::json!({}));
 }
+
+#[test]
+fn ten_thousand_models_are_read() {
+    let model = |index| {
+        format!(
+            "- {{name: m{index}, variants: [{{name: a, weight: 9}}, {{name: b, weight: 1}}], rules: [{{name: r, match: {{headers: [{{name: h, value: v}}]}}, variant: b}}]}}\n"
+        )
+    };
+    let text: String = (0..10_000).map(model).collect();
+    let source = read(&format!("models:\n{text}"));
+    assert_eq!(source.only_section().expect("one routing").routing["models"].as_array().map(Vec::len), Some(10_000));
+}
+
+#[test]
+fn aliases_that_repeat_aliases_are_refused() {
+    let levels: String = (1..12)
+        .map(|level| format!("a{level}: &a{level} [{}]\n", vec![format!("*a{}", level - 1); 9].join(", ")))
+        .collect();
+    let text = format!("a0: &a0 [x]\n{levels}");
+    assert!(Source::parse(FilePath::new("mesh.yaml"), text).is_err());
+}
