@@ -15,6 +15,8 @@ mod peek;
 mod ramps;
 mod rest;
 mod rules;
+mod sender;
+mod stats;
 mod sticky;
 mod testers;
 mod unknown;
@@ -63,6 +65,8 @@ pub fn all() -> Vec<Case> {
         bodies::cases(),
         watchdog::cases(),
         hostile::cases(),
+        sender::cases(),
+        stats::cases(),
     ];
     topics.into_iter().flatten().collect()
 }

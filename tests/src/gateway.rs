@@ -3,10 +3,12 @@
 mod in_envoy;
 mod in_host;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::answer::{ANSWER_HEADER, Answer};
 use crate::headers::Headers;
 pub use crate::host::Message;
 pub use in_envoy::EnvoyGateway;
@@ -35,6 +37,10 @@ pub struct Setup {
     pub buffer_limit: u32,
     /// `request_body_buffer_limit` of the route.
     pub route_body_limit: Option<u64>,
+    /// For Envoy alone: another filter before ours, as JSON.
+    pub filter_before: Option<String>,
+    /// For Envoy alone: the format of an access log that goes where Envoy's own log goes.
+    pub access_log: Option<&'static str>,
 }
 
 /// The protocol between client and gateway.
@@ -66,6 +72,8 @@ pub struct Request {
     pub body: Vec<Part>,
     /// Trailers behind the body.
     pub trailers: Option<Headers>,
+    /// How long the client waits for its answer before it goes away.
+    pub patience: Duration,
 }
 
 /// What came of a request.
@@ -81,10 +89,16 @@ pub struct Exchange {
     pub took: Duration,
 }
 
+/// Counters and gauges by name.
+pub type Stats = BTreeMap<String, u64>;
+
 /// A running gateway with a recording upstream behind it.
 pub trait Gateway {
     /// Sends all of these at the same time and waits for what comes of each.
     fn exchange(&mut self, requests: Vec<Request>) -> Result<Vec<Exchange>>;
+
+    /// The filter's counters and gauges by their names, labels and all.
+    fn stats(&mut self) -> Result<Stats>;
 
     /// The lines that the filter has logged.
     fn log(&mut self) -> Result<Vec<String>>;
@@ -101,6 +115,8 @@ impl Setup {
             stop_iteration: true,
             buffer_limit: 1 << 20,
             route_body_limit: None,
+            filter_before: None,
+            access_log: None,
         }
     }
 
@@ -146,7 +162,7 @@ impl Request {
             .with(":path", path)
             .with(":authority", "models.example")
             .with(":scheme", "http");
-        Self { protocol, headers, body: Vec::new(), trailers: None }
+        Self { protocol, headers, body: Vec::new(), trailers: None, patience: PATIENCE }
     }
 
     /// A `GET` over HTTP/1.
@@ -204,6 +220,18 @@ impl Request {
             first.after = pause;
         }
         self
+    }
+
+    /// The same, to be answered so by the upstream.
+    #[must_use]
+    pub fn answered_by(self, answer: &Answer) -> Self {
+        self.header(ANSWER_HEADER, answer.to_text())
+    }
+
+    /// The same from a client that goes away if it has no answer by then.
+    #[must_use]
+    pub fn gives_up_after(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// The whole body.

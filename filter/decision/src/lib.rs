@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing)]
 
+pub mod answer;
 pub mod assign;
 pub mod brake;
 pub mod call;
@@ -30,6 +31,7 @@ mod reply;
 mod router;
 
 pub use message::{Encoding, Input, Message, Needs};
+pub use number::double_text;
 pub use peek::{Peek, Unread};
 pub use reply::{Dialect, Reply};
 pub use router::{Braked, Decision, Exposure, Field, Reason, Route, Router, Settings, ShadowCopy, Start, Why};

@@ -13,6 +13,9 @@ use crate::gateway::{ROUTE_MARK, Setup};
 const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
+/// The labels of the filter's series.
+const STATS_TAGS: [&str; 5] = ["model", "variant", "protocol", "outcome", "reason"];
+
 /// The name under which the filter's configuration is discovered.
 const DISCOVERED: &str = "modelway";
 
@@ -50,11 +53,17 @@ fn bootstrap(setup: &Setup, filter: &Value, upstream: SocketAddr) -> Value {
         // What is discovered needs it.
         "node": { "id": "gateway", "cluster": "gateway" },
         "admin": { "address": address("127.0.0.1", 0) },
+        "stats_config": { "stats_tags": STATS_TAGS.map(tag) },
         "static_resources": {
             "listeners": [listener(setup, filter)],
             "clusters": [cluster(upstream)],
         },
     })
+}
+
+/// What cuts a label out of a series' name, as docs/observability.md has it.
+fn tag(name: &str) -> Value {
+    json!({ "tag_name": name, "regex": format!(r"({name}=\.=(.*?);\.;)") })
 }
 
 fn address(host: &str, port: u16) -> Value {
@@ -73,7 +82,8 @@ fn listener(setup: &Setup, filter: &Value) -> Value {
                 "stat_prefix": "gateway",
                 "codec_type": "AUTO",
                 "http2_protocol_options": { "initial_stream_window_size": setup.http2_window() },
-                "http_filters": [filter, router()],
+                "access_log": setup.access_log.map(access_log).into_iter().collect::<Vec<_>>(),
+                "http_filters": filter_before(setup).into_iter().chain([filter.clone(), router()]).collect::<Vec<_>>(),
                 "route_config": {
                     "name": "models",
                     "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [
@@ -99,6 +109,17 @@ fn wasm(setup: &Setup, filter: &Path) -> Result<Value> {
         plugin.insert("allow_on_headers_stop_iteration".to_owned(), Value::Bool(true));
     }
     Ok(json!({ "@type": WASM, "config": plugin }))
+}
+
+fn filter_before(setup: &Setup) -> Option<Value> {
+    serde_json::from_str(setup.filter_before.as_deref()?).ok()
+}
+
+fn access_log(format: &str) -> Value {
+    json!({ "name": "envoy.access_loggers.stdout", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+        "log_format": { "text_format_source": { "inline_string": format } },
+    } })
 }
 
 fn router() -> Value {
