@@ -79,6 +79,7 @@ impl BodyTier {
     /// A body callback came for a held request.
     pub(crate) fn body_while_held(&self) {
         if matches!(self.state.replace(State::Confirmed), State::Missing { .. }) {
+            crate::stats::set_body_tier_missing(false);
             crate::host::info("the gateway does show request bodies while headers are held: the body tier is on");
         }
     }
@@ -89,6 +90,7 @@ impl BodyTier {
             return;
         }
         self.state.set(State::Missing { last_probe: now });
+        crate::stats::set_body_tier_missing(true);
         if !self.has_warned.replace(true) {
             crate::host::warn(MISSING);
         }

@@ -51,7 +51,10 @@ pub(crate) fn delete(context_id: u32) {
         }
         stream
     });
-    drop(removed);
+    // Behind the borrow: ending makes calls to the gateway.
+    if let Some(stream) = removed.flatten() {
+        stream.end();
+    }
 }
 
 /// Reads and compiles a plugin's configuration; false refuses it.

@@ -9,7 +9,7 @@
 
 use crate::contexts;
 use crate::host;
-use crate::stream::Action;
+use crate::stream::{Action, Stream};
 
 #[cfg(target_family = "wasm")]
 unsafe extern "C" {
@@ -67,12 +67,17 @@ extern "C" fn proxy_on_request_body(context_id: u32, size: usize, end_of_stream:
 #[unsafe(no_mangle)]
 #[cfg(feature = "body")]
 extern "C" fn proxy_on_request_trailers(context_id: u32, _: usize) -> Action {
-    contexts::with_stream(context_id, |stream| stream.request_trailers())
+    contexts::with_stream(context_id, Stream::request_trailers)
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_response_headers(context_id: u32, _: usize, _: bool) -> Action {
-    contexts::with_stream(context_id, |stream| stream.response_headers())
+    contexts::with_stream(context_id, Stream::response_headers)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_trailers(context_id: u32, _: usize) -> Action {
+    contexts::with_stream(context_id, Stream::response_trailers)
 }
 
 #[unsafe(no_mangle)]

@@ -5,16 +5,18 @@ use std::cell::RefCell;
 use modelway_decision::Peek;
 
 use crate::body_tier::Hold;
-use crate::host::{self, HeaderMap};
+use crate::head::Head;
+use crate::host;
 use crate::plugin::Plugin;
 use crate::settle::{Outcome, settle};
+use crate::stats;
 
 /// How often held requests are looked after while there are any that must be let go in time.
 const TICK_MILLISECONDS: u32 = 20;
 
 /// What is known of a held request.
 pub(crate) struct Held {
-    head: HeaderMap,
+    head: Head,
     random: u64,
     peek: Peek,
 }
@@ -31,7 +33,7 @@ struct Watch {
 // === impl Held ===
 
 impl Held {
-    pub(crate) fn new(head: HeaderMap, random: u64, peek: Peek) -> Self {
+    pub(crate) fn new(head: Head, random: u64, peek: Peek) -> Self {
         Self { head, random, peek }
     }
 
@@ -63,13 +65,18 @@ impl Held {
 
     /// The outcome with what was read.
     pub(crate) fn decide(&self, plugin: &Plugin) -> Outcome {
+        if let Some(unread) = self.peek.unread() {
+            stats::count_unread(&plugin.router, stats::reason(unread));
+        }
         let route = plugin.router.finish(&self.head, Some(&self.peek), self.random);
-        settle(&self.head, route, Some(&self.peek))
+        settle(&plugin.router, &self.head, route, Some(&self.peek))
     }
 
     /// The outcome as if there were no body.
     pub(crate) fn decide_by_headers(&self, plugin: &Plugin) -> Outcome {
-        settle(&self.head, plugin.router.finish(&self.head, None, self.random), None)
+        stats::count_unread(&plugin.router, stats::NOT_SHOWN);
+        let route = plugin.router.finish(&self.head, None, self.random);
+        settle(&plugin.router, &self.head, route, None)
     }
 }
 

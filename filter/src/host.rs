@@ -7,7 +7,7 @@ mod header_map;
 mod log;
 
 pub(crate) use self::abi::allocate;
-pub(crate) use self::header_map::HeaderMap;
+pub(crate) use self::header_map::{HeaderMap, pairs};
 #[cfg(feature = "body")]
 pub(crate) use self::log::info;
 pub(crate) use self::log::{error, log_panics, warn};
@@ -19,12 +19,25 @@ use std::hash::BuildHasher;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Refused(pub(crate) i32);
 
+/// A kind of metric by the ABI's number.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum MetricKind {
+    Counter = 0,
+    Gauge = 1,
+    Histogram = 2,
+}
+
+/// A metric that was defined.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct MetricId(u32);
+
 /// Says where a stream goes on.
 const REQUEST_STREAM: i32 = 0;
 
 /// Header maps by the ABI's numbers.
 const REQUEST_HEADERS: i32 = 0;
 const RESPONSE_HEADERS: i32 = 2;
+const RESPONSE_TRAILERS: i32 = 3;
 
 /// Buffers by the ABI's numbers.
 const REQUEST_BODY: i32 = 0;
@@ -53,14 +66,29 @@ pub(crate) fn remove_request_header(name: &[u8]) -> Result<(), Refused> {
     abi::remove_header(REQUEST_HEADERS, name)
 }
 
+/// The answer's headers.
+pub(crate) fn response_headers() -> Result<HeaderMap, Refused> {
+    abi::header_map_pairs(RESPONSE_HEADERS).map(HeaderMap::new)
+}
+
+/// A trailer of the answer; none if there is no such.
+pub(crate) fn response_trailer(name: &str) -> Option<Vec<u8>> {
+    abi::header_value(RESPONSE_TRAILERS, name.as_bytes()).ok()
+}
+
+/// Adds a header to the answer beside those of the same name.
+pub(crate) fn add_response_header(name: &str, value: &[u8]) -> Result<(), Refused> {
+    abi::add_header(RESPONSE_HEADERS, name.as_bytes(), value)
+}
+
 /// Sets a header of the answer, whatever it was.
-pub(crate) fn set_response_header(name: &str, value: &[u8]) -> Result<(), Refused> {
-    abi::replace_header(RESPONSE_HEADERS, name.as_bytes(), value)
+pub(crate) fn set_response_header(name: &[u8], value: &[u8]) -> Result<(), Refused> {
+    abi::replace_header(RESPONSE_HEADERS, name, value)
 }
 
 /// Removes every copy of a header of the answer.
-pub(crate) fn remove_response_header(name: &str) -> Result<(), Refused> {
-    abi::remove_header(RESPONSE_HEADERS, name.as_bytes())
+pub(crate) fn remove_response_header(name: &[u8]) -> Result<(), Refused> {
+    abi::remove_header(RESPONSE_HEADERS, name)
 }
 
 /// Bytes of the request's body that the gateway holds.
@@ -84,6 +112,43 @@ pub(crate) fn plugin_configuration(length: usize) -> Result<Vec<u8>, Refused> {
         return Ok(Vec::new());
     }
     abi::buffer(PLUGIN_CONFIGURATION, 0, length)
+}
+
+/// What the gateway knows of the stream under this path, as bytes: text as it is, numbers
+/// little-endian in eight bytes. None where it knows nothing.
+pub(crate) fn property<'a>(path: impl IntoIterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
+    let path: Vec<&[u8]> = path.into_iter().collect();
+    abi::property(&path.join(&0)).ok()
+}
+
+/// Leaves a text with the stream, for access logs and other filters: `wasm.NAME` of the filter state.
+pub(crate) fn set_filter_state(name: &str, value: &[u8]) -> Result<(), Refused> {
+    abi::set_property(name.as_bytes(), value)
+}
+
+/// What all workers share under this key, and its version; nothing has version 0.
+pub(crate) fn shared_data(key: &[u8]) -> (Vec<u8>, u32) {
+    abi::shared_data(key).unwrap_or_default()
+}
+
+/// Shares this under the key. Refused if what is there has another version than this one; 0 replaces any.
+pub(crate) fn set_shared_data(key: &[u8], data: &[u8], version: u32) -> Result<(), Refused> {
+    abi::set_shared_data(key, data, version)
+}
+
+/// Defines a metric, or finds the one of this name.
+pub(crate) fn define_metric(kind: MetricKind, name: &[u8]) -> Result<MetricId, Refused> {
+    abi::define_metric(kind as i32, name).map(MetricId)
+}
+
+/// Counts one more.
+pub(crate) fn increment_metric(id: MetricId) -> Result<(), Refused> {
+    abi::increment_metric(id.0, 1)
+}
+
+/// Sets a gauge, or adds a sample to a histogram.
+pub(crate) fn record_metric(id: MetricId, value: u64) -> Result<(), Refused> {
+    abi::record_metric(id.0, value)
 }
 
 /// Nanoseconds since 1970.

@@ -6,15 +6,24 @@
 //! rest, the headers are held while the first bytes are read ([`held`]); [`body_tier`] watches
 //! whether the gateway shows them at all. [`host`] wraps the calls to the gateway.
 
+#![cfg_attr(test, allow(dead_code, unused_imports))]
 #![deny(unsafe_code, clippy::indexing_slicing)]
 
+mod brakes;
+mod chosen;
 mod contexts;
+// The test program has no gateway to export to.
+#[cfg(not(test))]
 mod exports;
+mod head;
 // Its calls are all there, whichever tier uses them.
 #[cfg_attr(not(feature = "body"), allow(dead_code))]
 mod host;
+mod outcome;
 mod plugin;
 mod settle;
+#[cfg_attr(not(feature = "body"), allow(dead_code))]
+mod stats;
 mod stream;
 mod table;
 

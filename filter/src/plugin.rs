@@ -4,10 +4,12 @@ use std::cell::Cell;
 
 use modelway_decision::Router;
 
+use crate::brakes::Brakes;
 use crate::host;
 
 /// What every stream of a plugin shares.
 pub(crate) struct Plugin {
+    pub(crate) brakes: Brakes,
     pub(crate) router: Router,
     #[cfg(feature = "body")]
     pub(crate) body_tier: crate::body_tier::BodyTier,
@@ -22,6 +24,7 @@ pub(crate) struct Plugin {
 impl Plugin {
     pub(crate) fn new(router: Router) -> Self {
         Self {
+            brakes: Brakes::of(&router),
             router,
             #[cfg(feature = "body")]
             body_tier: Default::default(),

@@ -1,11 +1,14 @@
 //! Doing what a decision says: headers, the rewritten path or message, or an answer of the filter's own.
 
 use modelway_decision::call::is_grpc;
-use modelway_decision::header::{self, Headers};
+use modelway_decision::header::Headers;
 use modelway_decision::rewrite::{Edit, Prefix, Tail};
-use modelway_decision::{Decision, Dialect, Peek, Reply, Route};
+use modelway_decision::{Decision, Dialect, Peek, Reply, Route, Router};
 
-use crate::host::{self, HeaderMap, Refused};
+use crate::chosen::Chosen;
+use crate::head::Head;
+use crate::host::{self, Refused};
+use crate::stats;
 use crate::stream::Action;
 
 /// What became of a request.
@@ -16,49 +19,38 @@ pub(crate) enum Outcome {
     Answered,
 }
 
-/// What the answer's headers will say: the model and the variant, in one allocation.
-pub(crate) struct Chosen {
-    names: Box<[u8]>,
-    model_length: usize,
-    has_variant: bool,
-}
-
-// === impl Chosen ===
-
-impl Chosen {
-    fn of(decision: &Decision<'_>) -> Self {
-        let names = [&*decision.model, decision.variant.unwrap_or_default()].concat();
-        let has_variant = decision.variant.is_some();
-        Self { names: names.into_boxed_slice(), model_length: decision.model.len(), has_variant }
-    }
-
-    pub(crate) fn model(&self) -> &[u8] {
-        self.names.get(..self.model_length).unwrap_or_default()
-    }
-
-    pub(crate) fn variant(&self) -> Option<&[u8]> {
-        self.names.get(self.model_length..).filter(|_| self.has_variant)
-    }
-}
-
 /// Does what the route says. A header that cannot be set fails the request: half a decision must
 /// not reach an upstream.
-pub(crate) fn settle(head: &HeaderMap, route: Route<'_>, peek: Option<&Peek>) -> Outcome {
+pub(crate) fn settle(router: &Router, head: &Head, route: Route<'_>, peek: Option<&Peek>) -> Outcome {
+    let is_dry = router.settings().dry_run;
     match route {
         Route::Pass => Outcome::GoesOn(None),
-        Route::Reply(reply) => answer(&reply),
-        Route::To(decision) => match apply(head, &decision, peek) {
-            Ok(()) => Outcome::GoesOn(Some(Chosen::of(&decision))),
+        Route::Reply(reply) if is_dry => {
+            stats::count_refused(router, reply.status);
+            Outcome::GoesOn(None)
+        }
+        Route::Reply(reply) => answer(router, &reply),
+        Route::To(mut decision) if is_dry => {
+            decision.set_cookie = None;
+            leave_filter_state(router, &decision);
+            Outcome::GoesOn(Some(Chosen::of(&mut decision, head)))
+        }
+        Route::To(mut decision) => match apply(router, head, &decision, peek) {
+            Ok(()) => {
+                leave_filter_state(router, &decision);
+                Outcome::GoesOn(Some(Chosen::of(&mut decision, head)))
+            }
             Err(refused) => {
                 host::error(&format!("the gateway does not take the decision ({refused})"));
                 let dialect = if is_grpc(head) { Dialect::Grpc } else { Dialect::Rest };
-                answer(&Reply::internal("the gateway could not apply the routing decision").in_dialect(dialect))
+                answer(router, &Reply::internal("the gateway could not apply the routing decision").in_dialect(dialect))
             }
         },
     }
 }
 
-fn answer(reply: &Reply) -> Outcome {
+fn answer(router: &Router, reply: &Reply) -> Outcome {
+    stats::count_refused(router, reply.status);
     let sent = if reply.dialect == Dialect::Grpc {
         host::reply(reply.status, None, reply.message.as_bytes(), reply.grpc_status as i32)
     } else {
@@ -70,18 +62,11 @@ fn answer(reply: &Reply) -> Outcome {
     Outcome::Answered
 }
 
-fn apply(head: &HeaderMap, decision: &Decision<'_>, peek: Option<&Peek>) -> Result<(), Refused> {
-    host::set_request_header(header::MODEL, &decision.model)?;
-    if let Some(variant) = decision.variant {
-        host::set_request_header(header::VARIANT, variant)?;
-    }
-    host::set_request_header(header::TARGET, &decision.target)?;
-    if let Some(version) = &decision.version {
-        host::set_request_header(header::VERSION, version)?;
-    }
-    host::set_request_header(header::AFFINITY, &decision.affinity)?;
-    if let Some(pool) = decision.pool {
-        host::set_request_header(header::POOL, pool)?;
+fn apply(router: &Router, head: &Head, decision: &Decision<'_>, peek: Option<&Peek>) -> Result<(), Refused> {
+    for (field, name) in router.headers() {
+        if let Some(value) = decision.field(field) {
+            host::set_request_header(name, value)?;
+        }
     }
     if let Some(path) = &decision.path {
         host::set_request_header(":path", path)?;
@@ -94,7 +79,28 @@ fn apply(head: &HeaderMap, decision: &Decision<'_>, peek: Option<&Peek>) -> Resu
     Ok(())
 }
 
-fn rewrite_message(head: &HeaderMap, decision: &Decision<'_>, peek: &Peek) -> Result<(), Refused> {
+/// For access logs: `%FILTER_STATE(wasm.modelway.variant:PLAIN)%`. A log that lacks it harms no request.
+fn leave_filter_state(router: &Router, decision: &Decision<'_>) {
+    if router.settings().filter_state {
+        let state = [
+            ("modelway.model", Some(&*decision.model)),
+            ("modelway.variant", decision.variant),
+            ("modelway.target", Some(&*decision.target)),
+        ];
+        for (name, value) in state {
+            let Some(Err(refused)) = value.map(|value| host::set_filter_state(name, value)) else { continue };
+            host::warn(&format!("the gateway does not keep {name} for its access log ({refused})"));
+        }
+    }
+    if decision.exposure.is_some()
+        && let Some(record) = decision.exposure_record(host::now())
+        && let Err(refused) = host::set_filter_state("modelway.exposure", record.as_bytes())
+    {
+        host::warn(&format!("the gateway does not keep modelway.exposure for its access log ({refused})"));
+    }
+}
+
+fn rewrite_message(head: &Head, decision: &Decision<'_>, peek: &Peek) -> Result<(), Refused> {
     let read = host::request_body(0, peek.renamed_bytes())?;
     let Some(prefix) = peek.renamed(&read, &decision.target, decision.version.as_deref()) else {
         host::warn("a message is too long to be renamed: the upstream goes by the headers");
@@ -105,7 +111,7 @@ fn rewrite_message(head: &HeaderMap, decision: &Decision<'_>, peek: &Peek) -> Re
 }
 
 /// Changes the content-length, where there is one.
-pub(crate) fn resize_content(head: &HeaderMap, new: impl Fn(u64) -> u64) -> Result<(), Refused> {
+pub(crate) fn resize_content(head: &Head, new: impl Fn(u64) -> u64) -> Result<(), Refused> {
     let length = head.first(b"content-length").and_then(|length| std::str::from_utf8(length).ok());
     match length.and_then(|length| length.parse().ok()) {
         Some(length) => host::set_request_header("content-length", new(length).to_string().as_bytes()),
@@ -115,12 +121,12 @@ pub(crate) fn resize_content(head: &HeaderMap, new: impl Fn(u64) -> u64) -> Resu
 
 /// Adds to a message what its tail is to be, as it goes by.
 #[cfg(feature = "body")]
-pub(crate) fn add_tail(tail: &mut Tail, size: usize, end_of_stream: bool) -> Action {
+pub(crate) fn add_tail(router: &Router, tail: &mut Tail, size: usize, end_of_stream: bool) -> Action {
     let done = tail.edit(size, end_of_stream, |count| host::request_body(0, count)).and_then(|edit| match edit {
         Edit::Keep => Ok(Action::Continue),
         Edit::Wait => Ok(Action::Pause),
         Edit::Refuse(reply) => {
-            answer(&reply);
+            answer(router, &reply);
             Ok(Action::Pause)
         }
         Edit::Change(start, end) => {
@@ -136,7 +142,7 @@ pub(crate) fn add_tail(tail: &mut Tail, size: usize, end_of_stream: bool) -> Act
     done.unwrap_or_else(|refused| {
         host::error(&format!("the gateway does not take an edit of the body ({refused})"));
         let reply = Reply::internal("the gateway could not apply the routing decision");
-        answer(&reply.in_dialect(Dialect::Grpc));
+        answer(router, &reply.in_dialect(Dialect::Grpc));
         Action::Pause
     })
 }

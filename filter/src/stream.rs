@@ -2,16 +2,21 @@
 
 use std::rc::Rc;
 
+use modelway_decision::brake::Ending;
 use modelway_decision::header::{self, Headers};
 #[cfg(feature = "body")]
 use modelway_decision::rewrite::Tail;
-use modelway_decision::{Peek, Route, Router, Start};
+use modelway_decision::{Braked, Peek, Route, Router, Start};
 
-use crate::host::{self, HeaderMap};
+use crate::chosen::Chosen;
+use crate::head::Head;
+use crate::host::{self, HeaderMap, Refused};
+use crate::outcome;
 use crate::plugin::Plugin;
-use crate::settle::{Chosen, Outcome, settle};
+use crate::settle::{Outcome, settle};
 #[cfg(feature = "body")]
 use crate::settle::{add_tail, resize_content};
+use crate::stats;
 
 /// What the gateway is to do with what it has just shown.
 #[repr(i32)]
@@ -23,11 +28,13 @@ pub(crate) enum Action {
     Pause = 1,
 }
 
-/// A stream's state, from its headers to its answer.
+/// A stream's state, from its headers to its end.
 pub(crate) struct Stream {
     /// None only where the gateway runs streams of a plugin whose configuration it refused.
     plugin: Option<Rc<Plugin>>,
     request: Request,
+    /// Once it is known, and counted.
+    outcome: Option<outcome::Outcome>,
 }
 
 enum Request {
@@ -48,13 +55,13 @@ enum Request {
 
 impl Stream {
     pub(crate) fn new(plugin: Option<Rc<Plugin>>) -> Self {
-        Self { plugin, request: Request::Settled(None) }
+        Self { plugin, request: Request::Settled(None), outcome: None }
     }
 
     pub(crate) fn request_headers(&mut self, context_id: u32, end_of_stream: bool) -> Action {
         let Some(plugin) = self.plugin.clone() else { return Action::Continue };
-        let head = match host::request_headers() {
-            Ok(head) => head,
+        let headers = match host::request_headers() {
+            Ok(headers) => headers,
             Err(refused) => {
                 host::error(&format!(
                     "the gateway does not show the request's headers ({refused}): it goes on as it is"
@@ -62,21 +69,25 @@ impl Stream {
                 return Action::Continue;
             }
         };
-        remove_ours(&plugin.router, &head);
+        if !plugin.router.settings().dry_run {
+            remove_ours(&plugin.router, &headers);
+        }
+        plugin.brakes.look(&plugin.router);
         let random = plugin.random();
+        let head = Head::new(headers, plugin.clone());
         match plugin.router.start(&head, !end_of_stream, random) {
-            Start::Known(route) => self.known(&head, route),
+            Start::Known(route) => self.known(&plugin.router, &head, route),
             Start::Read(peek) => self.read(&plugin, context_id, head, random, peek),
         }
     }
 
     /// Does what the headers alone have decided. What is to be added behind a message waits for the body.
-    fn known(&mut self, head: &HeaderMap, mut route: Route<'_>) -> Action {
+    fn known(&mut self, router: &Router, head: &Head, mut route: Route<'_>) -> Action {
         let tail = match &mut route {
-            Route::To(decision) => decision.tail.take(),
+            Route::To(decision) if !router.settings().dry_run => decision.tail.take(),
             _ => None,
         };
-        let action = self.settled(settle(head, route, None));
+        let action = self.settled(settle(router, head, route, None));
         #[cfg(feature = "body")]
         if let (Some(tail), Request::Settled(chosen), Action::Continue) = (tail, &mut self.request, action) {
             if let Err(refused) = resize_content(head, |length| tail.new_length(length)) {
@@ -88,7 +99,7 @@ impl Stream {
     }
 
     #[cfg(feature = "body")]
-    fn read(&mut self, plugin: &Plugin, context_id: u32, head: HeaderMap, random: u64, peek: Peek) -> Action {
+    fn read(&mut self, plugin: &Plugin, context_id: u32, head: Head, random: u64, peek: Peek) -> Action {
         match crate::held::Held::new(head, random, peek).hold(plugin, context_id) {
             Ok(held) => {
                 self.request = Request::Held(held);
@@ -100,8 +111,12 @@ impl Stream {
 
     /// Without the body tier the headers decide.
     #[cfg(not(feature = "body"))]
-    fn read(&mut self, plugin: &Plugin, _: u32, head: HeaderMap, random: u64, _: Peek) -> Action {
-        self.settled(settle(&head, plugin.router.finish(&head, None, random), None))
+    // As its twin with a body tier, which keeps the head.
+    #[allow(clippy::needless_pass_by_value)]
+    fn read(&mut self, plugin: &Plugin, _: u32, head: Head, random: u64, _: Peek) -> Action {
+        stats::count_unread(&plugin.router, stats::NOT_SHOWN);
+        let route = plugin.router.finish(&head, None, random);
+        self.settled(settle(&plugin.router, &head, route, None))
     }
 
     #[cfg(feature = "body")]
@@ -110,7 +125,7 @@ impl Stream {
         match &mut self.request {
             Request::Settled(_) => Action::Continue,
             Request::Tailed { tail, .. } if tail.is_done() => Action::Continue,
-            Request::Tailed { tail, .. } => add_tail(tail, size, end_of_stream),
+            Request::Tailed { tail, .. } => add_tail(&plugin.router, tail, size, end_of_stream),
             Request::Held(held) => match held.read(plugin, size, end_of_stream) {
                 Some(outcome) => self.settled(outcome),
                 None => Action::Pause,
@@ -146,14 +161,69 @@ impl Stream {
     }
 
     pub(crate) fn response_headers(&mut self) -> Action {
-        label_answer(match &self.request {
+        let Some(plugin) = self.plugin.clone() else { return Action::Continue };
+        let done = host::response_headers().and_then(|answer| {
+            let Some(chosen) = self.chosen() else { return remove_forged(&answer, None) };
+            remove_forged(&answer, Some(chosen))?;
+            label(chosen)?;
+            if plugin.router.settings().dry_run {
+                host::set_response_header(header::DRY_RUN.as_bytes(), b"true")?;
+            }
+            if let Some(outcome) = outcome::Outcome::of_answer(chosen.protocol, &answer) {
+                self.count(&plugin, outcome);
+            }
+            Ok(())
+        });
+        if let Err(refused) = done {
+            host::error(&format!("the gateway does not change an answer ({refused})"));
+        }
+        Action::Continue
+    }
+
+    /// A call of gRPC ends by its trailers.
+    pub(crate) fn response_trailers(&mut self) -> Action {
+        if let (None, Some(plugin), Some(_)) = (self.outcome, self.plugin.clone(), self.chosen()) {
+            let status = host::response_trailer("grpc-status").unwrap_or_default();
+            self.count(&plugin, outcome::Outcome::of_grpc(&status));
+        }
+        Action::Continue
+    }
+
+    /// The stream is over. Without an answer, or without the end of it, one side has left.
+    pub(crate) fn end(mut self) {
+        let Some(plugin) = self.plugin.clone() else { return };
+        let is_cut_short = self.outcome.is_none();
+        if is_cut_short {
+            self.count(&plugin, outcome::Outcome::Aborted);
+        }
+        let Some(chosen) = self.chosen() else { return };
+        let Some(began) = chosen.began else { return };
+        let now = host::now();
+        let took = now.saturating_sub(began);
+        if chosen.has_histogram {
+            stats::record_latency(&plugin.router, chosen.labels(), took / 1_000_000);
+        }
+        if let Some(Braked { number, is_probe }) = chosen.brake {
+            let failed = is_cut_short || self.outcome == Some(outcome::Outcome::ServerError);
+            plugin.brakes.add(&plugin.router, number, Ending { failed, took, is_probe }, now);
+        }
+    }
+
+    fn count(&mut self, plugin: &Plugin, outcome: outcome::Outcome) {
+        if let Some(chosen) = self.chosen() {
+            stats::count_request(&plugin.router, chosen.labels(), chosen.protocol, outcome);
+            self.outcome = Some(outcome);
+        }
+    }
+
+    fn chosen(&self) -> Option<&Chosen> {
+        match &self.request {
             Request::Settled(chosen) => chosen.as_ref(),
             #[cfg(feature = "body")]
             Request::Released { chosen, .. } | Request::Tailed { chosen, .. } => chosen.as_ref(),
             #[cfg(feature = "body")]
             Request::Held(_) => None,
-        });
-        Action::Continue
+        }
     }
 
     fn settled(&mut self, outcome: Outcome) -> Action {
@@ -167,8 +237,8 @@ impl Stream {
 }
 
 /// Removes every copy of our headers that the client sent.
-fn remove_ours(router: &Router, head: &HeaderMap) {
-    for (name, _) in head.iter() {
+fn remove_ours(router: &Router, headers: &HeaderMap) {
+    for (name, _) in headers.iter() {
         if router.is_ours(name)
             && let Err(refused) = host::remove_request_header(name)
         {
@@ -177,20 +247,37 @@ fn remove_ours(router: &Router, head: &HeaderMap) {
     }
 }
 
-/// Sets what the client is to know, and removes what only the filter may say.
-fn label_answer(chosen: Option<&Chosen>) {
-    let value_of = |name: &str| match (name, chosen) {
-        (header::MODEL, Some(chosen)) => Some(chosen.model()),
-        (header::VARIANT, Some(chosen)) => chosen.variant(),
-        _ => None,
-    };
-    for name in header::ONLY_OURS_IN_ANSWERS {
-        let done = match value_of(name) {
-            Some(value) => host::set_response_header(name, value),
-            None => host::remove_response_header(name),
-        };
-        if let Err(refused) = done {
-            host::error(&format!("the gateway does not change {name} of an answer ({refused})"));
+/// Removes what only the filter may say, unless it is going to be set.
+fn remove_forged(answer: &HeaderMap, chosen: Option<&Chosen>) -> Result<(), Refused> {
+    for (name, _) in answer.iter() {
+        let is_set = chosen.is_some_and(|chosen| {
+            name == header::MODEL.as_bytes() || (name == header::VARIANT.as_bytes() && chosen.variant().is_some())
+        });
+        if !is_set && is_only_ours(name) {
+            host::remove_response_header(name)?;
         }
+    }
+    Ok(())
+}
+
+/// Whether no upstream may say this of an answer.
+fn is_only_ours(name: &[u8]) -> bool {
+    let always = header::ONLY_OURS_IN_ANSWERS.into_iter().map(str::as_bytes);
+    name.starts_with(header::PREFIX)
+        && always.chain([header::DRY_RUN.as_bytes(), header::EXPLAIN]).any(|ours| ours == name)
+}
+
+/// Sets what the client is to know.
+fn label(chosen: &Chosen) -> Result<(), Refused> {
+    host::set_response_header(header::MODEL.as_bytes(), chosen.model())?;
+    if let Some(variant) = chosen.variant() {
+        host::set_response_header(header::VARIANT.as_bytes(), variant)?;
+    }
+    if let Some(explanation) = &chosen.explanation {
+        host::set_response_header(header::EXPLAIN, explanation.as_bytes())?;
+    }
+    match &chosen.set_cookie {
+        Some(cookie) => host::add_response_header("set-cookie", cookie.as_bytes()),
+        None => Ok(()),
     }
 }

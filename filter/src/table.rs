@@ -17,6 +17,10 @@ impl<V> Table<V> {
         Self { slots: Vec::new(), count: 0 }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
     pub(crate) fn get_mut(&mut self, key: u64) -> Option<&mut V> {
         let at = self.position(key)?;
         self.slots.get_mut(at)?.as_mut().map(|(_, value)| value)
@@ -94,5 +98,47 @@ impl<V> Table<V> {
 
     fn distance(&self, from: usize, to: usize) -> usize {
         to.wrapping_sub(from) & self.slots.len().wrapping_sub(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn a_table_holds_what_a_map_holds_whatever_comes_and_goes() {
+        let mut table = Table::new();
+        let mut map = HashMap::new();
+        let mut state = 7_u64;
+        for step in 0..200_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            // Few numbers, many of which share a slot.
+            let key = (state >> 33) % 64 * 16 + (state >> 60) % 3;
+            if (state >> 40).is_multiple_of(3) {
+                assert_eq!(table.remove(key), map.remove(&key));
+            } else {
+                table.insert(key, step);
+                map.insert(key, step);
+            }
+            assert_eq!(table.len(), map.len());
+            assert_eq!(table.get_mut(key).copied(), map.get(&key).copied());
+        }
+        for (key, value) in &map {
+            assert_eq!(table.get_mut(*key), Some(&mut value.clone()));
+        }
+    }
+
+    #[test]
+    fn a_table_does_not_grow_by_what_has_gone() {
+        let mut table = Table::new();
+        for key in 0..100_000 {
+            table.insert(key, key);
+            if key >= 10 {
+                table.remove(key - 10);
+            }
+        }
+        assert_eq!(table.slots.len(), SMALLEST);
     }
 }

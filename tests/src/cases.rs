@@ -17,7 +17,9 @@ mod ramps;
 mod rest;
 mod rules;
 mod scopes;
+mod sender;
 mod smuggling;
+mod stats;
 mod sticky;
 mod strict;
 mod testers;
@@ -75,6 +77,8 @@ pub fn all() -> Vec<Case> {
         v1::cases(),
         strict::cases(),
         transcoder::cases(),
+        sender::cases(),
+        stats::cases(),
     ];
     topics.into_iter().flatten().collect()
 }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::runtime::Handle;
 
 use crate::client;
-use crate::gateway::{Request, Setup};
+use crate::gateway::{Request, Setup, Stats};
 use crate::host::repository;
 
 /// The variable that names another Envoy.
@@ -92,6 +92,20 @@ impl Envoy {
         let stats = client::send(self.admin, Request::get(&format!("/stats?filter=^{name}$"))).await?;
         let text = String::from_utf8_lossy(&stats.body).into_owned();
         Ok(text.trim().rsplit_once(": ").and_then(|(_, value)| value.parse().ok()))
+    }
+
+    /// What the filter counts, by names as Envoy keeps them.
+    pub async fn custom_stats(&self) -> Result<Stats> {
+        let stats = client::send(self.admin, Request::get("/stats")).await?;
+        let text = String::from_utf8_lossy(&stats.body).into_owned();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("wasmcustom.")?.rsplit_once(": "));
+        Ok(lines.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect())
+    }
+
+    /// Everything that Envoy tells Prometheus.
+    pub async fn prometheus(&self) -> Result<String> {
+        let stats = client::send(self.admin, Request::get("/stats/prometheus")).await?;
+        Ok(String::from_utf8_lossy(&stats.body).into_owned())
     }
 
     /// Envoy's whole log so far.

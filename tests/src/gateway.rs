@@ -3,10 +3,12 @@
 mod in_envoy;
 mod in_host;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::answer::{ANSWER_HEADER, Answer};
 use crate::headers::Headers;
 pub use crate::host::Message;
 pub use in_envoy::EnvoyGateway;
@@ -37,6 +39,10 @@ pub struct Setup {
     pub route_body_limit: Option<u64>,
     /// A transcoder from REST to gRPC beside the filter, which only the real gateway has.
     pub transcoder: Option<Transcoder>,
+    /// For Envoy alone: another filter before ours, as JSON.
+    pub filter_before: Option<String>,
+    /// For Envoy alone: the format of an access log that goes where Envoy's own log goes.
+    pub access_log: Option<&'static str>,
 }
 
 /// Where the transcoder stands.
@@ -77,6 +83,8 @@ pub struct Request {
     pub body: Vec<Part>,
     /// Trailers behind the body.
     pub trailers: Option<Headers>,
+    /// How long the client waits for its answer before it goes away.
+    pub patience: Duration,
 }
 
 /// What came of a request.
@@ -92,10 +100,16 @@ pub struct Exchange {
     pub took: Duration,
 }
 
+/// Counters and gauges by name.
+pub type Stats = BTreeMap<String, u64>;
+
 /// A running gateway with a recording upstream behind it.
 pub trait Gateway {
     /// Sends all of these at the same time and waits for what comes of each.
     fn exchange(&mut self, requests: Vec<Request>) -> Result<Vec<Exchange>>;
+
+    /// The filter's counters and gauges by their names, labels and all.
+    fn stats(&mut self) -> Result<Stats>;
 
     /// The lines that the filter has logged.
     fn log(&mut self) -> Result<Vec<String>>;
@@ -113,6 +127,8 @@ impl Setup {
             buffer_limit: 1 << 20,
             route_body_limit: None,
             transcoder: None,
+            filter_before: None,
+            access_log: None,
         }
     }
 
@@ -164,7 +180,7 @@ impl Request {
             .with(":path", path)
             .with(":authority", "models.example")
             .with(":scheme", "http");
-        Self { protocol, headers, body: Vec::new(), trailers: None }
+        Self { protocol, headers, body: Vec::new(), trailers: None, patience: PATIENCE }
     }
 
     /// A `GET` over HTTP/1.
@@ -222,6 +238,18 @@ impl Request {
             first.after = pause;
         }
         self
+    }
+
+    /// The same, to be answered so by the upstream.
+    #[must_use]
+    pub fn answered_by(self, answer: &Answer) -> Self {
+        self.header(ANSWER_HEADER, answer.to_text())
+    }
+
+    /// The same from a client that goes away if it has no answer by then.
+    #[must_use]
+    pub fn gives_up_after(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// The whole body.

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod cases;
 pub mod client;
 pub mod envoy;

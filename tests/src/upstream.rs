@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use crate::answer::Answer;
 use crate::gateway::{REQUEST_MARK, is_grpc};
 use crate::headers::Headers;
 use crate::host::Message;
@@ -32,29 +33,6 @@ type AnswerBody = StreamBody<frames::Frames>;
 pub struct Upstream {
     address: SocketAddr,
     records: Records,
-}
-
-/// A variant whose requests fail at the upstream, as a header of the request: HTTP 500, or gRPC's INTERNAL in the trailers.
-pub const BROKEN_VARIANT: &str = "x-test-broken";
-
-/// The header fields of the answer to a request, for HTTP and for gRPC: the same in front of both gateways.
-pub fn answer_headers(request: &Headers) -> Headers {
-    let grpc = is_grpc(request);
-    Headers::new()
-        .with(":status", if !grpc && is_broken(request) { "500" } else { "200" })
-        .with("content-type", if grpc { "application/grpc" } else { "application/json" })
-        .with("x-modelway-served", SERVED)
-        .with("x-modelway-model", FORGED)
-        .with("x-modelway-variant", FORGED)
-}
-
-/// The `grpc-status` of the answer to a request, which stands in its trailers.
-pub fn grpc_status(request: &Headers) -> &'static str {
-    if is_broken(request) { "13" } else { "0" }
-}
-
-fn is_broken(request: &Headers) -> bool {
-    request.get(BROKEN_VARIANT).is_some_and(|broken| request.get("x-modelway-variant") == Some(broken))
 }
 
 /// The body of every answer that is not gRPC.
@@ -109,26 +87,34 @@ async fn answer(request: http::Request<Incoming>, records: Records) -> Result<ht
     let (parts, body) = request.into_parts();
     let headers = request_headers(&parts);
     let grpc = is_grpc(&headers);
-    let head = parts.method == http::Method::HEAD;
+    let asked = Answer::asked_by(&headers);
+    let answer_head = asked.head(&headers);
+    let pieces = asked.pieces(&headers);
     let mark = headers.text(REQUEST_MARK).unwrap_or_default();
-    let (fields, status) = (answer_headers(&headers), grpc_status(&headers));
     lock(&records).insert(mark.clone(), Message { headers, ..Message::default() });
 
     let (frames, answer_body) = mpsc::unbounded_channel();
-    if grpc {
-        tokio::spawn(record_grpc(body, records, mark, frames, status));
-    } else {
-        record(body, &records, &mark, |_| {}).await;
-        if !head {
-            let _ = frames.send(Frame::data(Bytes::from_static(ANSWER)));
+    match pieces {
+        Some(pieces) if grpc => {
+            tokio::spawn(record_grpc(body, records, mark, frames, (asked, pieces)));
+        }
+        pieces => {
+            record(body, &records, &mark, |_| {}).await;
+            if asked.never {
+                std::future::pending::<()>().await;
+            }
+            for piece in pieces.into_iter().flatten() {
+                let _ = frames.send(Frame::data(piece.into()));
+            }
         }
     }
 
     let mut response = http::Response::new(StreamBody::new(frames::Frames(answer_body)));
-    let status_code = fields.text(":status").and_then(|code| code.parse().ok()).unwrap_or(http::StatusCode::OK);
-    *response.status_mut() = status_code;
-    for (name, value) in fields.iter() {
-        if let (Ok(name), Ok(value)) = (http::HeaderName::from_bytes(name), http::HeaderValue::from_bytes(value)) {
+    for (name, value) in answer_head.iter() {
+        if name == b":status" {
+            *response.status_mut() = http::StatusCode::from_bytes(value).unwrap_or_default();
+        } else if let (Ok(name), Ok(value)) = (http::HeaderName::from_bytes(name), http::HeaderValue::from_bytes(value))
+        {
             response.headers_mut().append(name, value);
         }
     }
@@ -136,24 +122,31 @@ async fn answer(request: http::Request<Incoming>, records: Records) -> Result<ht
 }
 
 /// Answers each message as it comes, so that a client may wait for an answer in the middle of its stream.
+/// Another answer than the usual one comes when the request has ended.
 async fn record_grpc(
     body: Incoming,
     records: Records,
     mark: String,
     frames: mpsc::UnboundedSender<Frame<Bytes>>,
-    status: &'static str,
+    (asked, pieces): (Answer, Vec<Vec<u8>>),
 ) {
     let mut answered = 0;
     record(body, &records, &mark, |received| {
-        let complete = complete_grpc_messages(received);
+        let complete = if asked.body.is_none() { complete_grpc_messages(received) } else { 0 };
         while answered < complete {
             let _ = frames.send(Frame::data(Bytes::from_static(GRPC_ANSWER)));
             answered += 1;
         }
     })
     .await;
+    if asked.never {
+        std::future::pending::<()>().await;
+    }
+    for piece in pieces.into_iter().filter(|_| asked.body.is_some()) {
+        let _ = frames.send(Frame::data(piece.into()));
+    }
     let mut trailers = http::HeaderMap::new();
-    trailers.insert("grpc-status", http::HeaderValue::from_static(status));
+    trailers.insert("grpc-status", http::HeaderValue::from(asked.grpc_status));
     let _ = frames.send(Frame::trailers(trailers));
 }
 
@@ -187,6 +180,9 @@ async fn record(mut body: Incoming, records: &Records, mark: &str, mut seen: imp
 fn request_headers(parts: &http::request::Parts) -> Headers {
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
     let mut headers = Headers::new().with(":method", parts.method.as_str()).with(":path", path);
+    if let Some(authority) = parts.uri.authority() {
+        headers.add(b":authority", authority.as_str().as_bytes());
+    }
     for (name, value) in from_http(&parts.headers).iter() {
         headers.add(name, value);
     }

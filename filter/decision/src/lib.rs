@@ -30,6 +30,7 @@ mod reply;
 mod router;
 
 pub use message::{Encoding, Input, Message, Needs};
+pub use number::double_text;
 pub use peek::{Peek, Unread};
 pub use reply::{Dialect, Reply};
 pub use router::{Braked, Decision, Exposure, Field, Reason, Route, Router, Settings, ShadowCopy, Start, Why};

@@ -44,7 +44,7 @@ pub(crate) fn whole_number(text: &[u8]) -> Option<i64> {
 }
 
 /// A double.
-pub(crate) fn double_text(value: f64) -> Vec<u8> {
+pub fn double_text(value: f64) -> Vec<u8> {
     // `+ 0.0` makes −0 a 0.
     (value + 0.0).to_string().into_bytes()
 }

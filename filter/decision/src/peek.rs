@@ -163,7 +163,7 @@ impl Peek {
     }
 
     /// Why the body could not be read, if so.
-    pub(crate) fn fault(&self) -> Option<&'static str> {
+    pub fn fault(&self) -> Option<&'static str> {
         match self.progress {
             Progress::Compressed => Some("it is compressed"),
             Progress::Malformed(_) if self.bounds.is_compressed => Some("it is compressed"),

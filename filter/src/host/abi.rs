@@ -11,6 +11,33 @@ use super::Refused;
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
     fn proxy_log(level: i32, text: *const u8, size: usize) -> i32;
+    fn proxy_get_header_map_value(
+        map: i32,
+        key: *const u8,
+        key_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> i32;
+    fn proxy_add_header_map_value(
+        map: i32,
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> i32;
+    fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> i32;
+    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> i32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+        version: *mut u32,
+    ) -> i32;
+    fn proxy_set_shared_data(key: *const u8, key_size: usize, data: *const u8, size: usize, version: u32) -> i32;
+    fn proxy_define_metric(kind: i32, name: *const u8, name_size: usize, id: *mut u32) -> i32;
+    fn proxy_increment_metric(id: u32, offset: i64) -> i32;
+    fn proxy_record_metric(id: u32, value: u64) -> i32;
     fn proxy_get_header_map_pairs(map: i32, data: *mut *mut u8, size: *mut usize) -> i32;
     fn proxy_replace_header_map_value(
         map: i32,
@@ -49,6 +76,58 @@ pub(super) fn log(level: i32, text: &[u8]) -> Result<(), Refused> {
 pub(super) fn header_map_pairs(map: i32) -> Result<Vec<u8>, Refused> {
     // SAFETY: the closure's call writes the two pointers, or refuses.
     returned(|data, size| unsafe { proxy_get_header_map_pairs(map, data, size) })
+}
+
+pub(super) fn header_value(map: i32, name: &[u8]) -> Result<Vec<u8>, Refused> {
+    // SAFETY: the host reads the slice during the call only, and writes the two pointers, or refuses.
+    returned(|data, size| unsafe { proxy_get_header_map_value(map, name.as_ptr(), name.len(), data, size) })
+}
+
+pub(super) fn add_header(map: i32, name: &[u8], value: &[u8]) -> Result<(), Refused> {
+    // SAFETY: the host reads the two slices during the call only.
+    accepted(unsafe { proxy_add_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
+}
+
+pub(super) fn property(path: &[u8]) -> Result<Vec<u8>, Refused> {
+    // SAFETY: the host reads the slice during the call only, and writes the two pointers, or refuses.
+    returned(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
+}
+
+pub(super) fn set_property(path: &[u8], value: &[u8]) -> Result<(), Refused> {
+    // SAFETY: the host reads the two slices during the call only.
+    accepted(unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) })
+}
+
+pub(super) fn shared_data(key: &[u8]) -> Result<(Vec<u8>, u32), Refused> {
+    let mut version = 0;
+    let version_place = &raw mut version;
+    // SAFETY: the host reads the slice during the call only, and writes the two pointers and four bytes to a u32 of
+    // ours, or refuses.
+    let data =
+        returned(|data, size| unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), data, size, version_place) })?;
+    Ok((data, version))
+}
+
+pub(super) fn set_shared_data(key: &[u8], data: &[u8], version: u32) -> Result<(), Refused> {
+    // SAFETY: the host reads the two slices during the call only.
+    accepted(unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), data.as_ptr(), data.len(), version) })
+}
+
+pub(super) fn define_metric(kind: i32, name: &[u8]) -> Result<u32, Refused> {
+    let mut id = 0;
+    // SAFETY: the host reads the slice during the call only, and writes four bytes to a u32 of ours.
+    accepted(unsafe { proxy_define_metric(kind, name.as_ptr(), name.len(), &raw mut id) })?;
+    Ok(id)
+}
+
+pub(super) fn increment_metric(id: u32, offset: i64) -> Result<(), Refused> {
+    // SAFETY: takes no pointer.
+    accepted(unsafe { proxy_increment_metric(id, offset) })
+}
+
+pub(super) fn record_metric(id: u32, value: u64) -> Result<(), Refused> {
+    // SAFETY: takes no pointer.
+    accepted(unsafe { proxy_record_metric(id, value) })
 }
 
 pub(super) fn replace_header(map: i32, name: &[u8], value: &[u8]) -> Result<(), Refused> {

@@ -24,8 +24,13 @@ impl HeaderMap {
 
 impl Headers for HeaderMap {
     fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        Pairs::of(&self.0).into_iter().flatten()
+        pairs(&self.0).into_iter().flatten()
     }
+}
+
+/// The pairs of a map in the ABI's form; `None` if it is none.
+pub(crate) fn pairs(serialized: &[u8]) -> Option<impl Iterator<Item = (&[u8], &[u8])>> {
+    Pairs::of(serialized)
 }
 
 // === impl Pairs ===

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::check::{answered, send, variant};
 use super::{Case, cases};
+use crate::answer::BROKEN_VARIANT;
 use crate::examples;
 use crate::gateway::{Exchange, Gateway, Request, Setup};
 use crate::inference::{frame, infer};
-use crate::upstream::BROKEN_VARIANT;
 
 const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
 

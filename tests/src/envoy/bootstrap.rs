@@ -14,6 +14,9 @@ use crate::gateway::{ROUTE_MARK, Setup, Transcoder};
 const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
+/// The labels of the filter's series.
+const STATS_TAGS: [&str; 5] = ["model", "variant", "protocol", "outcome", "reason"];
+
 /// The name under which the filter's configuration is discovered.
 const DISCOVERED: &str = "modelway";
 
@@ -51,11 +54,17 @@ fn bootstrap(setup: &Setup, filter: &Value, upstream: SocketAddr) -> Result<Valu
         // What is discovered needs it.
         "node": { "id": "gateway", "cluster": "gateway" },
         "admin": { "address": address("127.0.0.1", 0) },
+        "stats_config": { "stats_tags": STATS_TAGS.map(tag) },
         "static_resources": {
             "listeners": [listener(setup, &filters(setup, filter)?)],
             "clusters": [cluster(upstream)],
         },
     }))
+}
+
+/// What cuts a label out of a series' name, as docs/observability.md has it.
+fn tag(name: &str) -> Value {
+    json!({ "tag_name": name, "regex": format!(r"({name}=\.=(.*?);\.;)") })
 }
 
 fn address(host: &str, port: u16) -> Value {
@@ -64,11 +73,14 @@ fn address(host: &str, port: u16) -> Value {
 
 /// The HTTP filters in order.
 fn filters(setup: &Setup, filter: &Value) -> Result<Vec<Value>> {
-    Ok(match setup.transcoder {
-        None => vec![filter.clone(), router()],
-        Some(Transcoder::BehindFilter) => vec![filter.clone(), transcoder(true)?, router()],
-        Some(Transcoder::BeforeFilter) => vec![transcoder(false)?, filter.clone(), router()],
-    })
+    let mut filters: Vec<Value> = filter_before(setup).into_iter().collect();
+    filters.extend(match setup.transcoder {
+        None => vec![filter.clone()],
+        Some(Transcoder::BehindFilter) => vec![filter.clone(), transcoder(true)?],
+        Some(Transcoder::BeforeFilter) => vec![transcoder(false)?, filter.clone()],
+    });
+    filters.push(router());
+    Ok(filters)
 }
 
 fn listener(setup: &Setup, filters: &[Value]) -> Value {
@@ -83,6 +95,7 @@ fn listener(setup: &Setup, filters: &[Value]) -> Value {
                 "stat_prefix": "gateway",
                 "codec_type": "AUTO",
                 "http2_protocol_options": { "initial_stream_window_size": setup.http2_window() },
+                "access_log": setup.access_log.map(access_log).into_iter().collect::<Vec<_>>(),
                 "http_filters": filters,
                 "route_config": {
                     "name": "models",
@@ -109,6 +122,17 @@ fn wasm(setup: &Setup, filter: &Path) -> Result<Value> {
         plugin.insert("allow_on_headers_stop_iteration".to_owned(), Value::Bool(true));
     }
     Ok(json!({ "@type": WASM, "config": plugin }))
+}
+
+fn filter_before(setup: &Setup) -> Option<Value> {
+    serde_json::from_str(setup.filter_before.as_deref()?).ok()
+}
+
+fn access_log(format: &str) -> Value {
+    json!({ "name": "envoy.access_loggers.stdout", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+        "log_format": { "text_format_source": { "inline_string": format } },
+    } })
 }
 
 fn router() -> Value {

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use futures_util::future::join_all;
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Exchange, Gateway, PATIENCE, REQUEST_MARK, Request, Setup};
+use super::{Exchange, Gateway, REQUEST_MARK, Request, Setup, Stats};
 use crate::client;
 use crate::envoy::Envoy;
 use crate::upstream::Upstream;
@@ -39,6 +39,11 @@ impl EnvoyGateway {
         Ok(Self { envoy, upstream, runtime, sent: 0 })
     }
 
+    /// Everything that Envoy tells Prometheus.
+    pub fn prometheus(&self) -> Result<String> {
+        self.runtime.block_on(self.envoy.prometheus())
+    }
+
     /// Envoy's whole log.
     pub fn envoy_log(&self) -> String {
         self.envoy.log()
@@ -56,6 +61,10 @@ impl Gateway for EnvoyGateway {
         Ok(self.runtime.block_on(join_all(exchanges)))
     }
 
+    fn stats(&mut self) -> Result<Stats> {
+        self.runtime.block_on(self.envoy.custom_stats())
+    }
+
     fn log(&mut self) -> Result<Vec<String>> {
         let log = self.envoy.log();
         let lines = log.lines().filter_map(|line| line.split_once(LOG_MARK));
@@ -67,7 +76,8 @@ impl Gateway for EnvoyGateway {
 async fn exchange(envoy: &Envoy, upstream: &Upstream, request: Request, mark: String) -> Exchange {
     let started = Instant::now();
     let pauses: Duration = request.body.iter().map(|part| part.after).sum();
-    let answer = tokio::time::timeout(PATIENCE + pauses, client::send(envoy.address(), request))
+    let patience = request.patience + pauses;
+    let answer = tokio::time::timeout(patience, client::send(envoy.address(), request))
         .await
         .context("no answer in time")
         .and_then(|answer| answer);

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use super::{Exchange, Gateway, Message, PATIENCE, Protocol, ROUTE_MARK, Request, Setup, is_grpc};
+use super::{Exchange, Gateway, Message, PATIENCE, Protocol, ROUTE_MARK, Request, Setup, Stats, is_grpc};
+use crate::answer::Answer;
 use crate::headers::Headers;
 use crate::host::{Guest, Host, Outcome, Refusal, Settings, StreamId};
-use crate::upstream::{ANSWER, GRPC_ANSWER, answer_headers, grpc_status};
 
 /// Envoy hands over HTTP/2 bodies by the frame.
 const HTTP2_FRAME: usize = 16 * 1024;
@@ -109,7 +109,7 @@ impl HostGateway {
             // A gRPC answer may begin before the request has ended; the client waits for its end all the same.
             if message.complete && !client.answered {
                 client.answered = true;
-                self.answer(stream, &message, client.request.headers.get(":method") == Some(b"HEAD"));
+                self.answer(stream, &message.headers);
             }
         }
         if self.host.response(stream).is_some_and(|answer| answer.complete) {
@@ -117,14 +117,24 @@ impl HostGateway {
         }
     }
 
-    fn answer(&mut self, stream: StreamId, request: &Message, head: bool) {
-        let grpc = is_grpc(&request.headers);
-        self.host.respond(stream, &answer_headers(&request.headers), head && !grpc);
+    fn answer(&mut self, stream: StreamId, request: &Headers) {
+        let answer = Answer::asked_by(request);
+        if answer.never {
+            return;
+        }
+        let grpc = is_grpc(request);
+        let pieces = answer.pieces(request);
+        self.host.respond(stream, &answer.head(request), pieces.is_none());
+        let Some(mut pieces) = pieces else { return };
+        let last = if grpc { None } else { pieces.pop() };
+        for piece in pieces {
+            self.host.respond_data(stream, &piece, false);
+        }
         if grpc {
-            self.host.respond_data(stream, GRPC_ANSWER, false);
-            self.host.respond_trailers(stream, &Headers::new().with("grpc-status", grpc_status(&request.headers)));
-        } else if !head {
-            self.host.respond_data(stream, ANSWER, true);
+            let trailers = Headers::new().with("grpc-status", answer.grpc_status.to_string());
+            self.host.respond_trailers(stream, &trailers);
+        } else {
+            self.host.respond_data(stream, &last.unwrap_or_default(), true);
         }
     }
 
@@ -180,6 +190,10 @@ impl Gateway for HostGateway {
             bail!("the filter has died: {failure}");
         }
         Ok(clients.iter().map(|client| self.finish(client)).collect())
+    }
+
+    fn stats(&mut self) -> Result<Stats> {
+        Ok(self.host.metrics().map(|metric| (metric.name.clone(), metric.value)).collect())
     }
 
     fn log(&mut self) -> Result<Vec<String>> {

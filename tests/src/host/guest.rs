@@ -39,6 +39,11 @@ impl Guest {
         Ok(Self { engine, module })
     }
 
+    /// The names of what it exports.
+    pub fn exports(&self) -> Vec<String> {
+        self.module.exports().map(|export| export.name().to_owned()).collect()
+    }
+
     /// The filter that `make wasm` has built, compiled at the first call.
     pub fn filter() -> Result<Self> {
         static FILTER: OnceLock<Result<Guest, String>> = OnceLock::new();

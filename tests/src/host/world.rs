@@ -146,7 +146,7 @@ impl World {
         Self {
             random_state: settings.seed,
             settings,
-            clock: Duration::from_secs(1_750_000_000),
+            clock: Duration::from_secs(1_790_000_000),
             timer: None,
             configuration: configuration.to_vec(),
             configuration_reachable: false,

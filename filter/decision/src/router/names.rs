@@ -44,6 +44,11 @@ impl Names {
         scoped.or_else(|| self.everywhere.find(name))
     }
 
+    /// Whether an entry of some scope has just this name.
+    pub(super) fn lists(&self, name: &[u8]) -> bool {
+        self.everywhere.exact.contains_key(name) || self.scopes.iter().any(|it| it.names.exact.contains_key(name))
+    }
+
     /// The names of one scope, or those outside of scopes.
     pub(super) fn of_mut(&mut self, scope: Option<usize>) -> &mut ScopeNames {
         match scope.and_then(|scope| self.scopes.get_mut(scope)) {

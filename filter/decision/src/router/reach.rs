@@ -8,6 +8,11 @@ use crate::matcher::{Condition, Matcher};
 // === impl Router ===
 
 impl Router {
+    /// Whether an entry lists this name as it is, or as an alias.
+    pub fn lists(&self, model: &[u8]) -> bool {
+        self.names.lists(model)
+    }
+
     /// Whether a key or a rule looks at something that only a request's body tells.
     pub fn reads_bodies(&self) -> bool {
         self.entries.iter().any(|entry| entry.reads_bodies)

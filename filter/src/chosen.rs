@@ -1,0 +1,58 @@
+//! What is remembered of a decision until the answer has ended.
+
+use modelway_decision::{Braked, Decision};
+
+use crate::head::Head;
+use crate::host;
+use crate::outcome::Protocol;
+use crate::stats::Labels;
+
+/// The model and the variant of a request, and what its answer is to bear.
+pub(crate) struct Chosen {
+    /// The model, then the variant, in one allocation.
+    names: Box<[u8]>,
+    model_length: usize,
+    has_variant: bool,
+    pub(crate) protocol: Protocol,
+    /// A cookie for the answer.
+    pub(crate) set_cookie: Option<String>,
+    /// Why it is what it is, for an answer that is to tell.
+    pub(crate) explanation: Option<String>,
+    /// The brake that its end counts for.
+    pub(crate) brake: Option<Braked>,
+    /// Whether its latency is kept.
+    pub(crate) has_histogram: bool,
+    /// When the request began, in nanoseconds, where that matters.
+    pub(crate) began: Option<u64>,
+}
+
+// === impl Chosen ===
+
+impl Chosen {
+    pub(crate) fn of(decision: &mut Decision<'_>, head: &Head) -> Self {
+        let names = [&*decision.model, decision.variant.unwrap_or_default()].concat();
+        Self {
+            names: names.into_boxed_slice(),
+            model_length: decision.model.len(),
+            has_variant: decision.variant.is_some(),
+            protocol: Protocol::of(head),
+            set_cookie: decision.set_cookie.take(),
+            explanation: decision.explains.then(|| decision.explanation()),
+            brake: decision.brake,
+            has_histogram: decision.latency_histogram,
+            began: (decision.latency_histogram || decision.brake.is_some()).then(host::now),
+        }
+    }
+
+    pub(crate) fn model(&self) -> &[u8] {
+        self.names.get(..self.model_length).unwrap_or_default()
+    }
+
+    pub(crate) fn variant(&self) -> Option<&[u8]> {
+        self.names.get(self.model_length..).filter(|_| self.has_variant)
+    }
+
+    pub(crate) fn labels(&self) -> Labels<'_> {
+        Labels { model: self.model(), variant: self.variant() }
+    }
+}
