@@ -17,10 +17,12 @@ export MODELWAY_FILTER := $(FILTER)
 export MODELWAY_ENVOY := $(CURDIR)/.tools/venv/bin/envoy
 export MODELWAY_PYTHON := $(PYTHON)
 
-.PHONY: help demo up test fuzz lint docs wasm binary setup models deny
+.PHONY: help demo up test fuzz lint bench docs wasm binary setup models deny
 
 # How long `make fuzz` gives each reader, in seconds.
 FUZZ_SECONDS ?= 600
+# Where `make bench` leaves what it has measured.
+BENCH := $(TARGET_DIR)/bench
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -45,6 +47,14 @@ lint: setup deny ## rustfmt, clippy on both targets, cargo deny
 	@$(STEP) "rustfmt and clippy, the fuzz targets" tests/fuzz/lint.sh
 	@$(STEP) "clippy, the filter for wasm32-wasip1" cargo clippy --quiet --package modelway-filter --target wasm32-wasip1 -- -D warnings
 	@$(STEP) "cargo deny: bans, licences, sources" .tools/cargo/bin/cargo-deny --log-level warn check bans licenses sources
+
+bench: wasm ## what the filter costs a gateway, against none and against its peers, in about 6 minutes (BENCH_SECONDS=600 for more rounds)
+	@$(STEP) "building the bench, with its dependencies the first time" cargo build --quiet --workspace --bin modelway-bench
+	@$(STEP) "building the decision by itself" cargo build --quiet --release --package modelway-bench-decision
+	@$(STEP) "building the filter with its allocations counted" tests/bench/counted/build.sh $(BENCH)/counted.wasm
+	@$(STEP) "measuring the filter" $(TARGET_DIR)/debug/modelway-bench --out $(BENCH)/raw/filter.json \
+		--counted $(BENCH)/counted.wasm --decision $(TARGET_DIR)/release/modelway-bench-decision
+	@$(PYTHON) tests/bench/report.py $(BENCH)/raw/filter.json $(BENCH)/filter.json
 
 docs: binary ## docs/configuration.md and the JSON Schema from the types, istio/ from the demo's mesh file
 	@$(MODELWAY) schema --form json > docs/modelway.schema.json

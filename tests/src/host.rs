@@ -78,6 +78,8 @@ impl Host {
         let mut linker = Linker::new(&guest.engine);
         imports::link(&mut linker).and_then(|()| wasi::link(&mut linker)).map_err(|error| anyhow!("{error:?}"))?;
         let mut store = Store::new(&guest.engine, World::new(settings.clone(), configuration));
+        // Refused by engines that do not count.
+        let _ = store.set_fuel(u64::MAX);
         let instance = linker
             .instantiate(&mut store, &guest.module)
             .map_err(|error| anyhow!("envoy would not load this module: {error:?}"))?;
@@ -230,6 +232,16 @@ impl Host {
     /// The bytes of the guest's memory.
     pub fn memory_size(&self) -> usize {
         self.store.data().memory.map_or(0, |memory| memory.data_size(&self.store))
+    }
+
+    /// The instructions that a metered guest has run.
+    pub fn instructions(&self) -> Option<u64> {
+        self.store.get_fuel().ok().map(|left| u64::MAX - left)
+    }
+
+    /// What an export without parameters answers, of a module that has one besides those of the ABI.
+    pub fn ask(&mut self, export: &str) -> Option<u32> {
+        self.call(ROOT_CONTEXT, export, &[])
     }
 
     // === calls into the guest ===

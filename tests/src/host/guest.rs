@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, anyhow};
-use wasmtime::{Engine, Module};
+use wasmtime::{Config, Engine, Module};
 
 /// Where `make wasm` leaves the module, seen from the root of the repository.
 const BUILT_MODULE: &str = "target/wasm32-wasip1/wasm/modelway_filter.wasm";
@@ -23,7 +23,18 @@ pub struct Guest {
 impl Guest {
     /// Compiles a module.
     pub fn compile(wasm: &[u8]) -> Result<Self> {
-        let engine = Engine::default();
+        Self::compile_in(Engine::default(), wasm)
+    }
+
+    /// Compiles a module so that a host can tell how many instructions it has run.
+    pub fn compile_metered(wasm: &[u8]) -> Result<Self> {
+        let mut config = Config::new();
+        config.consume_fuel(true);
+        let engine = Engine::new(&config).map_err(|error| anyhow!("{error:?}"))?;
+        Self::compile_in(engine, wasm)
+    }
+
+    fn compile_in(engine: Engine, wasm: &[u8]) -> Result<Self> {
         let module = Module::new(&engine, wasm).map_err(|error| anyhow!("the module does not compile: {error:?}"))?;
         Ok(Self { engine, module })
     }
