@@ -23,6 +23,7 @@ use std::borrow::Cow;
 
 use self::entry::{Asking, Brake, Choice, Entry, Variant, cookie_value};
 use self::headers::OutgoingHeaders;
+use self::key::Key;
 use self::names::Names;
 use crate::brake::{Gate, Guard};
 use crate::config::{Admin, Claims, ConfigError, Mode, OnPeekLimit, Protocol, Rewrite, Routing, Stats, UnknownModels};
@@ -81,6 +82,8 @@ pub enum Start<'a> {
 }
 
 /// Where a request goes.
+// It lives for one call; a box would be a piece of memory for every request.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Route<'a> {
     /// On, as it is: no call for a model, or none whose model could be read.
@@ -345,7 +348,7 @@ impl<'a> Decision<'a> {
             exposure: None,
             why: Why {
                 reason: choice.reason,
-                key: choice.draw.and_then(|draw| draw.key).map(|key| key.shown()),
+                key: choice.draw.and_then(|draw| draw.key).map(Key::shown),
                 draw: choice.draw.map(|draw| draw.unit.hash()),
                 avoided: choice.avoided.map(|variant| variant.name.as_slice()),
             },

@@ -62,6 +62,7 @@ fn rest(measured: &Measured, size: &str) -> Vec<Row> {
         row("all policies on, against no filter", side(names::POLICIES), &none).map(|row| goal(row, "<= 1.35")),
         row("header tier, against an empty module", side(names::HEADER_TIER), &empty),
         row("key in the body, against no filter", measured.side(names::KEY_IN_BODY, &rest_key_first_name(size)), &none),
+        row("the header tier's host calls without its code, against no filter", side(names::HOST_CALLS), &none),
         row("empty module with our exports, against no filter", empty.clone(), &none),
         row("empty module with the fewest exports, against no filter", side(names::PRUNED), &none),
     ]

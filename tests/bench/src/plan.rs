@@ -21,6 +21,7 @@ pub(crate) mod names {
     pub(crate) const NONE: &str = "no filter";
     pub(crate) const EMPTY: &str = "empty module, same exports";
     pub(crate) const PRUNED: &str = "empty module, fewest exports";
+    pub(crate) const HOST_CALLS: &str = "host calls of the header tier, no code";
     pub(crate) const HEADER_TIER: &str = "ours, header tier";
     pub(crate) const HEADERS_ONLY: &str = "ours, header tier, module without body callbacks";
     pub(crate) const REWRITE: &str = "ours, with rewrite";
@@ -37,6 +38,9 @@ pub(crate) mod names {
 
 /// Body sizes and their names.
 pub(crate) const SIZES: [(usize, &str); 3] = [(1_000, "1 KB"), (100_000, "100 KB"), (1_000_000, "1 MB")];
+
+/// What a header-tier decision asks of the gateway.
+const HOST_CALLS: &str = include_str!("../modules/host-calls.wat");
 
 /// How many users call.
 const USERS: usize = 64;
@@ -83,6 +87,7 @@ impl Plan {
             .with_context(|| format!("no filter at {}: `make wasm` builds it", filter.display()))?;
         let empty = written(&modules, "empty.wasm", &empty_module::beside(&wasm, Exports::Same)?)?;
         let pruned = written(&modules, "pruned.wasm", &empty_module::beside(&wasm, Exports::Fewest)?)?;
+        let host_calls = written(&modules, "host-calls.wasm", &wat::parse_str(HOST_CALLS)?)?;
         let ours = |configuration: Value| HttpFilters::wasm(filter, &configuration.to_string());
         let routed = |renamed| Expected::Routed { renamed };
 
@@ -90,6 +95,7 @@ impl Plan {
             Variant::new(names::NONE, HttpFilters::none(), rest_and_grpc(Expected::Unchanged)),
             Variant::new(names::EMPTY, HttpFilters::wasm(&empty, ""), rest_and_grpc(Expected::Unchanged)),
             Variant::new(names::PRUNED, HttpFilters::wasm(&pruned, ""), rest(Expected::Unchanged)),
+            Variant::new(names::HOST_CALLS, HttpFilters::wasm(&host_calls, ""), smallest(rest(Expected::Anything))),
             Variant::new(names::HEADER_TIER, ours(routing::header_tier()), rest(routed(false))),
             Variant::new(names::REWRITE, ours(routing::rewrite()), rest_and_grpc(routed(true))),
             Variant::new(names::POLICIES, ours(routing::all_policies()), rest(routed(true))),
@@ -185,6 +191,12 @@ pub(crate) fn models_name(count: usize) -> String {
 
 fn rest(expected: Expected) -> Vec<Asked> {
     rest_bodies(expected, rest_name, Parameters::BehindInputs)
+}
+
+/// Only the smallest body: what is asked has nothing to do with bodies.
+fn smallest(mut workloads: Vec<Asked>) -> Vec<Asked> {
+    workloads.truncate(1);
+    workloads
 }
 
 fn rest_key_first(expected: Expected) -> Vec<Asked> {

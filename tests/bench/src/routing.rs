@@ -43,8 +43,9 @@ pub(crate) fn key_anywhere_in_body() -> Value {
     routing
 }
 
-/// Everything at once: labels, an alias, several keys, rules of every kind, of the model and over all of them, of which
-/// the last one counts, with a split of its own.
+/// Everything at once: labels, an alias, several keys, rules of every kind, of the model and over all of them, none of
+/// which counts until the last, for a quarter of the users; an experiment for half of the others, a sticky split for the
+/// rest.
 pub(crate) fn all_policies() -> Value {
     json!({
         "models": [{
@@ -71,8 +72,19 @@ pub(crate) fn all_policies() -> Value {
             { "name": "beta host", "variant": "canary",
               "match": { "hosts": ["*.beta.example.com"], "labels": [{ "name": "tier", "value": "prod" }] } },
             { "name": "signed in", "split": [{ "variant": "stable", "weight": 70 }, { "variant": "canary", "weight": 30 }],
-              "match": { "headers": [{ "name": "x-user-id", "type": "Prefix", "value": "user-" }], "not": { "query": [{ "name": "plain", "type": "Present" }] } } },
+              "match": { "headers": [{ "name": "x-user-id", "type": "Prefix", "value": "user-1" }], "not": { "query": [{ "name": "plain", "type": "Present" }] } } },
         ],
+        "layers": [{ "name": "models", "holdOut": 5 }],
+        "experiments": [{
+            "name": "bigger leaves",
+            "by": [{ "header": "x-user-id" }],
+            "layer": "models",
+            "traffic": { "to": 50 },
+            "arms": [
+                { "name": "control", "variants": { (MODEL): "stable" } },
+                { "name": "bigger", "variants": { (MODEL): "canary" } },
+            ],
+        }],
     })
 }
 

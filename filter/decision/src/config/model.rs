@@ -101,14 +101,11 @@ impl Read for StickyKey {
             return words.get(place.word(node, &["requestId", "sourceAddress"])?).cloned();
         }
         let mut fields = Fields::of(node, place)?;
-        let kinds: [(&'static str, fn(String) -> Self); 4] = [
-            ("header", Self::Header),
-            ("cookie", Self::Cookie),
-            ("claim", Self::Claim),
-            ("parameter", Self::Parameter),
-        ];
-        let found: Vec<Self> =
-            kinds.into_iter().filter_map(|(name, kind)| Some(kind(fields.optional(name, place)?))).collect();
+        let header = fields.optional("header", place).map(Self::Header);
+        let cookie = fields.optional("cookie", place).map(Self::Cookie);
+        let claim = fields.optional("claim", place).map(Self::Claim);
+        let parameter = fields.optional("parameter", place).map(Self::Parameter);
+        let found: Vec<Self> = [header, cookie, claim, parameter].into_iter().flatten().collect();
         let unknown = fields.finish(place);
         if found.len() != 1 && !unknown {
             place.fault("expected one key, such as {header: x-user-id}");
