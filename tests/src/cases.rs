@@ -11,6 +11,7 @@ mod experiments;
 mod grpc;
 mod headers;
 mod hostile;
+mod inputs;
 mod openai;
 mod peek;
 mod ramps;
@@ -73,6 +74,7 @@ pub fn all() -> Vec<Case> {
         watchdog::cases(),
         hostile::cases(),
         smuggling::cases(),
+        inputs::cases(),
         openai::cases(),
         v1::cases(),
         strict::cases(),

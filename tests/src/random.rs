@@ -43,10 +43,7 @@ impl Random {
         self.below(100) < percent
     }
 
-    fn one_of<T: Copy>(&mut self, items: &[T]) -> T
-    where
-        T: Default,
-    {
+    fn one_of<T: Copy + Default>(&mut self, items: &[T]) -> T {
         items.get(self.below(items.len())).copied().unwrap_or_default()
     }
 

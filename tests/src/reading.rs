@@ -54,7 +54,7 @@ pub fn agrees(received: &Message) -> Result<()> {
         }
         // The message is none to the upstream: it will refuse the call.
         (Some(_), None) => {
-            ensure!(is_grpc(&received.headers), "no model call for the upstream: {:?}", received.headers)
+            ensure!(is_grpc(&received.headers), "no model call for the upstream: {:?}", received.headers);
         }
         (None, Some(reading)) => {
             ensure!(is_grpc(&received.headers), "the upstream reads {reading:?} unrouted: {:?}", received.headers);
