@@ -62,7 +62,7 @@ impl Answer {
     }
 
     /// What a request asks for.
-    pub(crate) fn asked_by(request: &Headers) -> Self {
+    pub fn asked_by(request: &Headers) -> Self {
         let read = |text: String| Self::from_json(&serde_json::from_str(&text).ok()?);
         let mut answer = request.text(ANSWER_HEADER).and_then(read).unwrap_or_default();
         if request.get(BROKEN_VARIANT).is_some_and(|broken| request.get("x-modelway-variant") == Some(broken)) {
@@ -96,7 +96,7 @@ impl Answer {
     }
 
     /// The header fields; of every answer the same but for what is asked for.
-    pub(crate) fn head(&self, request: &Headers) -> Headers {
+    pub fn head(&self, request: &Headers) -> Headers {
         let grpc = is_grpc(request);
         let mut headers = Headers::new()
             .with(":status", self.status.to_string())

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use modelway_tests::answer::Answer;
 use modelway_tests::gateway::Request;
 use modelway_tests::host::{Guest, Host, Outcome, Settings};
-use modelway_tests::upstream::answer_headers;
 
 use crate::bodies::{self, MODEL, PARAMETER, Parameters};
 use crate::progress::Progress;
@@ -123,7 +123,7 @@ fn parts_of_one(host: &mut Host, call: &Request, mut count: impl FnMut(&mut Host
         host.data(stream, &part.bytes, true);
     }
     counts.push(count(host)?);
-    host.respond(stream, &answer_headers(&call.headers), true);
+    host.respond(stream, &Answer::asked_by(&call.headers).head(&call.headers), true);
     counts.push(count(host)?);
     host.close(stream);
     counts.push(count(host)?);
@@ -212,7 +212,7 @@ fn pass(host: &mut Host, call: &Request) -> Result<()> {
         "a request has not gone on: {:?}",
         host.outcome(stream)
     );
-    host.respond(stream, &answer_headers(&call.headers), true);
+    host.respond(stream, &Answer::asked_by(&call.headers).head(&call.headers), true);
     host.close(stream);
     if let Some(failure) = host.failure() {
         return Err(anyhow!("the filter has died: {failure}"));

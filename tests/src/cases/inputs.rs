@@ -10,6 +10,9 @@ use crate::inference::{InferInputTensor, ModelInferRequest, field, frame, frame_
 
 const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
 
+/// Makes a request for a model of this name.
+type Asking = Box<dyn Fn(&str) -> Request>;
+
 pub(super) fn cases() -> Vec<Case> {
     let mut all = cases![Setup::new(&routing());
         json_inputs_are_read_in_any_order_of_members,
@@ -139,7 +142,7 @@ fn the_encoding_of_every_wire_is_told(gateway: &mut dyn Gateway) -> Result<()> {
         Request::grpc(INFER, frame_bytes(&[field(1, model.as_bytes()), fields.concat()].concat()))
     };
     let contents = [field(1, b"image"), field(5, &field(8, b"text"))].concat();
-    let requests: [(&str, Box<dyn Fn(&str) -> Request>); 5] = [
+    let requests: [(&str, Asking); 5] = [
         ("json", Box::new(|model| post(model, r#"{"inputs":[{"data":[1]}]}"#))),
         ("contents", Box::new(|model| post(model, r#"{"inputs":[{"contents":{}}]}"#))),
         ("contents", Box::new(move |model| grpc(&[(5, &contents)], model))),
