@@ -31,3 +31,5 @@ mod table;
 mod body_tier;
 #[cfg(feature = "body")]
 mod held;
+#[cfg(feature = "body")]
+mod tail;

@@ -2,14 +2,12 @@
 
 use modelway_decision::call::is_grpc;
 use modelway_decision::header::Headers;
-use modelway_decision::rewrite::{Edit, Prefix, Tail};
 use modelway_decision::{Decision, Dialect, Peek, Reply, Route, Router};
 
 use crate::chosen::Chosen;
 use crate::head::Head;
 use crate::host::{self, Refused};
 use crate::stats;
-use crate::stream::Action;
 
 /// What became of a request.
 pub(crate) enum Outcome {
@@ -49,7 +47,7 @@ pub(crate) fn settle(router: &Router, head: &Head, route: Route<'_>, peek: Optio
     }
 }
 
-fn answer(router: &Router, reply: &Reply) -> Outcome {
+pub(crate) fn answer(router: &Router, reply: &Reply) -> Outcome {
     stats::count_refused(router, reply.status);
     let sent = if reply.dialect == Dialect::Grpc {
         host::reply(reply.status, None, reply.message.as_bytes(), reply.grpc_status as i32)
@@ -117,32 +115,4 @@ pub(crate) fn resize_content(head: &Head, new: impl Fn(u64) -> u64) -> Result<()
         Some(length) => host::set_request_header("content-length", new(length).to_string().as_bytes()),
         None => Ok(()),
     }
-}
-
-/// Adds to a message what its tail is to be, as it goes by.
-#[cfg(feature = "body")]
-pub(crate) fn add_tail(router: &Router, tail: &mut Tail, size: usize, end_of_stream: bool) -> Action {
-    let done = tail.edit(size, end_of_stream, |count| host::request_body(0, count)).and_then(|edit| match edit {
-        Edit::Keep => Ok(Action::Continue),
-        Edit::Wait => Ok(Action::Pause),
-        Edit::Refuse(reply) => {
-            answer(router, &reply);
-            Ok(Action::Pause)
-        }
-        Edit::Change(start, end) => {
-            if !end.is_empty() {
-                host::append_request_body(size, &end)?;
-            }
-            if let Some(Prefix { replaces, with }) = start {
-                host::replace_request_body_start(replaces, &with)?;
-            }
-            Ok(Action::Continue)
-        }
-    });
-    done.unwrap_or_else(|refused| {
-        host::error(&format!("the gateway does not take an edit of the body ({refused})"));
-        let reply = Reply::internal("the gateway could not apply the routing decision");
-        answer(router, &reply.in_dialect(Dialect::Grpc));
-        Action::Pause
-    })
 }

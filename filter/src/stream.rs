@@ -13,10 +13,12 @@ use crate::head::Head;
 use crate::host::{self, HeaderMap, Refused};
 use crate::outcome;
 use crate::plugin::Plugin;
-use crate::settle::{Outcome, settle};
 #[cfg(feature = "body")]
-use crate::settle::{add_tail, resize_content};
+use crate::settle::resize_content;
+use crate::settle::{Outcome, settle};
 use crate::stats;
+#[cfg(feature = "body")]
+use crate::tail::add_tail;
 
 /// What the gateway is to do with what it has just shown.
 #[repr(i32)]
@@ -82,13 +84,13 @@ impl Stream {
     }
 
     /// Does what the headers alone have decided. What is to be added behind a message waits for the body.
+    #[cfg(feature = "body")]
     fn known(&mut self, router: &Router, head: &Head, mut route: Route<'_>) -> Action {
         let tail = match &mut route {
             Route::To(decision) if !router.settings().dry_run => decision.tail.take(),
             _ => None,
         };
         let action = self.settled(settle(router, head, route, None));
-        #[cfg(feature = "body")]
         if let (Some(tail), Request::Settled(chosen), Action::Continue) = (tail, &mut self.request, action) {
             if let Err(refused) = resize_content(head, |length| tail.new_length(length)) {
                 host::error(&format!("the gateway does not take the new length ({refused})"));
@@ -96,6 +98,12 @@ impl Stream {
             self.request = Request::Tailed { chosen: chosen.take(), tail };
         }
         action
+    }
+
+    /// Does what the headers have decided. Without the body tier a message keeps the name that it has.
+    #[cfg(not(feature = "body"))]
+    fn known(&mut self, router: &Router, head: &Head, route: Route<'_>) -> Action {
+        self.settled(settle(router, head, route, None))
     }
 
     #[cfg(feature = "body")]
