@@ -16,6 +16,9 @@ pub(crate) struct Chosen {
     pub(crate) protocol: Protocol,
     /// A cookie for the answer.
     pub(crate) set_cookie: Option<String>,
+    /// For an answer that is to bear the model's public name.
+    #[cfg(feature = "body")]
+    pub(crate) restoring: Option<crate::restore::Restoring>,
     /// Why it is what it is, for an answer that is to tell.
     pub(crate) explanation: Option<String>,
     /// The brake that its end counts for.
@@ -24,6 +27,13 @@ pub(crate) struct Chosen {
     pub(crate) has_histogram: bool,
     /// When the request began, in nanoseconds, where that matters.
     pub(crate) began: Option<u64>,
+}
+
+/// What is dry goes on with the names that it came with.
+#[cfg(feature = "body")]
+fn restores(head: &Head) -> bool {
+    let settings = head.plugin().router.settings();
+    settings.restore_model_name && !settings.dry_run
 }
 
 // === impl Chosen ===
@@ -37,6 +47,8 @@ impl Chosen {
             has_variant: decision.variant.is_some(),
             protocol: Protocol::of(head),
             set_cookie: decision.set_cookie.take(),
+            #[cfg(feature = "body")]
+            restoring: restores(head).then(|| crate::restore::Restoring::of(decision, head)).flatten(),
             explanation: decision.explains.then(|| decision.explanation()),
             brake: decision.brake,
             has_histogram: decision.latency_histogram,

@@ -16,7 +16,7 @@ use crate::table::Table;
 
 #[cfg(not(feature = "body"))]
 const WITHOUT_BODIES: &str = "this module has no body tier, so keys and rules on what stands in request bodies count as \
-    absent; load modelway_filter.wasm instead of modelway_filter_headers.wasm";
+    absent, and answers keep the upstream's name of the model; load modelway_filter.wasm instead of modelway_filter_headers.wasm";
 
 thread_local! {
     static CONTEXTS: RefCell<Contexts> = const { RefCell::new(Contexts { plugins: Vec::new(), streams: Table::new() }) };
@@ -70,7 +70,7 @@ pub(crate) fn configure(context_id: u32, size: usize) -> bool {
         }
     };
     #[cfg(not(feature = "body"))]
-    if router.reads_bodies() {
+    if router.reads_bodies() || router.settings().restore_model_name {
         host::warn(WITHOUT_BODIES);
     }
     let plugin = Rc::new(Plugin::new(router));

@@ -71,8 +71,14 @@ extern "C" fn proxy_on_request_trailers(context_id: u32, _: usize) -> Action {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_response_headers(context_id: u32, _: usize, _: bool) -> Action {
-    contexts::with_stream(context_id, Stream::response_headers)
+extern "C" fn proxy_on_response_headers(context_id: u32, _: usize, end_of_stream: bool) -> Action {
+    contexts::with_stream(context_id, |stream| stream.response_headers(end_of_stream))
+}
+
+#[unsafe(no_mangle)]
+#[cfg(feature = "body")]
+extern "C" fn proxy_on_response_body(context_id: u32, size: usize, end_of_stream: bool) -> Action {
+    contexts::with_stream(context_id, |stream| stream.response_body(size, end_of_stream))
 }
 
 #[unsafe(no_mangle)]

@@ -22,6 +22,11 @@ impl Head {
     pub(crate) fn new(headers: HeaderMap, plugin: Rc<Plugin>) -> Self {
         Self { headers, plugin }
     }
+
+    #[cfg(feature = "body")]
+    pub(crate) fn plugin(&self) -> &Plugin {
+        &self.plugin
+    }
 }
 
 impl Headers for Head {

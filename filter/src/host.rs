@@ -41,6 +41,7 @@ const RESPONSE_TRAILERS: i32 = 3;
 
 /// Buffers by the ABI's numbers.
 const REQUEST_BODY: i32 = 0;
+const RESPONSE_BODY: i32 = 1;
 const PLUGIN_CONFIGURATION: i32 = 7;
 
 // === impl Refused ===
@@ -104,6 +105,16 @@ pub(crate) fn replace_request_body_start(length: usize, with: &[u8]) -> Result<(
 /// Adds to the end of the request's body, of which `size` bytes are at hand.
 pub(crate) fn append_request_body(size: usize, bytes: &[u8]) -> Result<(), Refused> {
     abi::set_buffer(REQUEST_BODY, size, 0, bytes)
+}
+
+/// Bytes of the answer's body that are at hand.
+pub(crate) fn response_body(start: usize, length: usize) -> Result<Vec<u8>, Refused> {
+    abi::buffer(RESPONSE_BODY, start, length)
+}
+
+/// Replaces the first `length` bytes at hand of the answer's body.
+pub(crate) fn replace_response_body_start(length: usize, with: &[u8]) -> Result<(), Refused> {
+    abi::set_buffer(RESPONSE_BODY, 0, length, with)
 }
 
 /// The plugin's configuration.

@@ -21,6 +21,8 @@ mod head;
 mod host;
 mod outcome;
 mod plugin;
+#[cfg(feature = "body")]
+mod restore;
 mod settle;
 #[cfg_attr(not(feature = "body"), allow(dead_code))]
 mod stats;

@@ -35,6 +35,9 @@ pub(crate) struct Stream {
     /// None only where the gateway runs streams of a plugin whose configuration it refused.
     plugin: Option<Rc<Plugin>>,
     request: Request,
+    /// What is being done to the answer's body.
+    #[cfg(feature = "body")]
+    renaming: Option<modelway_decision::answer::Renaming>,
     /// Once it is known, and counted.
     outcome: Option<outcome::Outcome>,
 }
@@ -57,7 +60,13 @@ enum Request {
 
 impl Stream {
     pub(crate) fn new(plugin: Option<Rc<Plugin>>) -> Self {
-        Self { plugin, request: Request::Settled(None), outcome: None }
+        Self {
+            plugin,
+            request: Request::Settled(None),
+            #[cfg(feature = "body")]
+            renaming: None,
+            outcome: None,
+        }
     }
 
     pub(crate) fn request_headers(&mut self, context_id: u32, end_of_stream: bool) -> Action {
@@ -168,7 +177,7 @@ impl Stream {
         }
     }
 
-    pub(crate) fn response_headers(&mut self) -> Action {
+    pub(crate) fn response_headers(&mut self, end_of_stream: bool) -> Action {
         let Some(plugin) = self.plugin.clone() else { return Action::Continue };
         let done = host::response_headers().and_then(|answer| {
             let Some(chosen) = self.chosen() else { return remove_forged(&answer, None) };
@@ -177,8 +186,19 @@ impl Stream {
             if plugin.router.settings().dry_run {
                 host::set_response_header(header::DRY_RUN.as_bytes(), b"true")?;
             }
+            #[cfg(feature = "body")]
+            let renaming = match &chosen.restoring {
+                Some(restoring) if !end_of_stream => restoring.begin(chosen.protocol, chosen.model(), &answer)?,
+                _ => None,
+            };
+            #[cfg(not(feature = "body"))]
+            let _ = end_of_stream;
             if let Some(outcome) = outcome::Outcome::of_answer(chosen.protocol, &answer) {
                 self.count(&plugin, outcome);
+            }
+            #[cfg(feature = "body")]
+            {
+                self.renaming = renaming;
             }
             Ok(())
         });
@@ -186,6 +206,14 @@ impl Stream {
             host::error(&format!("the gateway does not change an answer ({refused})"));
         }
         Action::Continue
+    }
+
+    #[cfg(feature = "body")]
+    pub(crate) fn response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        match &mut self.renaming {
+            Some(renaming) if !renaming.is_done() => crate::restore::rename(renaming, size, end_of_stream),
+            _ => Action::Continue,
+        }
     }
 
     /// A call of gRPC ends by its trailers.

@@ -124,10 +124,42 @@ impl Answer {
     }
 }
 
+/// More of the same pair of bytes are counted instead of written out: a header has no room for a large answer.
+const SHORTEST_RUN: usize = 8;
+
+/// Bytes as `68656c6c6f 3131*500 0a`.
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let pairs: Vec<&[u8]> = bytes.chunks(2).collect();
+    let runs = pairs.chunk_by(|left, right| left == right).map(|run| match run {
+        [pair, ..] if run.len() >= SHORTEST_RUN => format!(" {}*{} ", digits(pair), run.len()),
+        pairs => digits(&pairs.concat()),
+    });
+    runs.collect()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    (0..text.len() / 2).map(|at| u8::from_str_radix(text.get(at * 2..at * 2 + 2)?, 16).ok()).collect()
+    let mut bytes = Vec::new();
+    for part in text.split_whitespace() {
+        let (digits, times) = part.split_once('*').unwrap_or((part, "1"));
+        let part: Option<Vec<u8>> =
+            (0..digits.len() / 2).map(|at| u8::from_str_radix(digits.get(at * 2..at * 2 + 2)?, 16).ok()).collect();
+        bytes.extend(part?.repeat(times.parse().ok()?));
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_comes_out_of_its_header_as_it_went_in() {
+        let long = [b"x".to_vec(), b"1,".repeat(1_000_000), vec![7; 99], b"end".to_vec()].concat();
+        let answer = Answer::body([long, Vec::new(), b"a".to_vec()]).header("etag", "\"1\"");
+        let answer = Answer { status: 503, grpc_status: 14, headers_only: true, ..answer };
+        let text = answer.to_text();
+        assert!(text.len() < 300, "{text}");
+        assert_eq!(Answer::asked_by(&Headers::new().with(ANSWER_HEADER, text)), answer);
+    }
 }

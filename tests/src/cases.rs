@@ -2,6 +2,7 @@
 //! configuration and the headers of the contract).
 
 mod admin;
+mod answers;
 mod bodies;
 mod brakes;
 mod check;
@@ -68,6 +69,7 @@ pub fn all() -> Vec<Case> {
         dry_run::cases(),
         sticky::cases(),
         admin::cases(),
+        answers::cases(),
         unknown::cases(),
         peek::cases(),
         bodies::cases(),

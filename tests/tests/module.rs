@@ -24,7 +24,8 @@ const EVERYWHERE: [&str; 10] = [
     "proxy_on_response_trailers",
 ];
 
-const FOR_BODIES: [&str; 3] = ["proxy_on_request_body", "proxy_on_request_trailers", "proxy_on_tick"];
+const FOR_BODIES: [&str; 4] =
+    ["proxy_on_request_body", "proxy_on_request_trailers", "proxy_on_response_body", "proxy_on_tick"];
 
 fn headers_only_path() -> PathBuf {
     filter_path().with_file_name("modelway_filter_headers.wasm")

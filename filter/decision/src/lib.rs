@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing)]
 
+pub mod answer;
 pub mod assign;
 pub mod brake;
 pub mod call;
