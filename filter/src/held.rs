@@ -38,6 +38,8 @@ impl Held {
     }
 
     /// Holds the request if it may be held; else what its headers have decided.
+    // The outcome moves once, to where the request waits; a box would be one more piece of memory.
+    #[allow(clippy::result_large_err)]
     pub(crate) fn hold(self, plugin: &Plugin, context_id: u32) -> Result<Box<Self>, Outcome> {
         match plugin.body_tier.hold(host::now()) {
             Hold::AsNeeded => {}

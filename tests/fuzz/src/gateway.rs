@@ -33,6 +33,8 @@ pub struct Request {
 }
 
 /// Where it went.
+// Made once for each input; its size costs nothing here.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Seen {
     /// On, as it was.
@@ -186,6 +188,7 @@ fn known(request: &Request, decision: &mut Decision<'_>, cuts: &[usize]) -> Seen
     Seen::Routed(routed)
 }
 
+#[allow(clippy::result_large_err)]
 fn with_tail(tail: &mut Tail, body: &[u8], cuts: &[usize]) -> Result<Vec<u8>, Seen> {
     let mut sent = Vec::new();
     let mut waiting = Vec::new();

@@ -106,7 +106,7 @@ fn is(segment: &[u8], name: &str) -> bool {
 
 /// A model has a name, and `stats` are those of all models.
 fn is_model(segments: &Segments) -> bool {
-    model_of(segments).is_some_and(|(model, _)| !model.is_empty() && !(model == b"stats" && segments.len() == 3))
+    model_of(segments).is_some_and(|(model, _)| !(model.is_empty() || model == b"stats" && segments.len() == 3))
 }
 
 fn is_admin(segments: &Segments) -> bool {
