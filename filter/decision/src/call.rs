@@ -180,9 +180,10 @@ pub fn is_grpc(head: &impl Headers) -> bool {
     })
 }
 
-/// Whether a name can stand in a header as it is: a line break would begin a header of the client's own.
+/// Whether a name can stand in a header as it is: a line break would begin a header of the client's own,
+/// and HTTP/1 drops spaces at a value's ends, which makes another name of it.
 pub(crate) fn can_be_header_value(name: &[u8]) -> bool {
-    !name.iter().any(u8::is_ascii_control)
+    !name.iter().any(u8::is_ascii_control) && name.trim_ascii() == name
 }
 
 fn before_query(path: &[u8]) -> &[u8] {

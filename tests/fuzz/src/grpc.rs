@@ -207,8 +207,8 @@ fn agrees(seen: &Seen, body: &[u8], message: &[u8], reading: &Reading<'_>) {
         return;
     }
     let version = Some(request.model_version.as_bytes()).filter(|version| !version.is_empty());
-    if asked.iter().any(u8::is_ascii_control) || version.is_some_and(|version| version.iter().any(u8::is_ascii_control))
-    {
+    let no_header = |name: &[u8]| name.iter().any(u8::is_ascii_control) || name.trim_ascii() != name;
+    if no_header(asked) || version.is_some_and(no_header) {
         assert!(matches!(seen, Seen::Refused(400, 3)), "{seen:?}");
         return;
     }

@@ -68,7 +68,9 @@ fn model_of(body: &[u8]) -> Option<String> {
         return None;
     }
     let model = value.get("model")?.as_str()?;
-    let is_name =
-        !model.is_empty() && model.len() <= LONGEST_NAME && !model.bytes().any(|byte| byte.is_ascii_control());
+    let is_name = !model.is_empty()
+        && model.len() <= LONGEST_NAME
+        && !model.bytes().any(|byte| byte.is_ascii_control())
+        && model.trim_ascii() == model;
     is_name.then(|| model.to_owned())
 }

@@ -139,6 +139,8 @@ fn a_model_path_that_has_a_second_reading_is_ambiguous() {
         "/v2/models/a%0d%0ax-injected:%201/infer",
         "/v2/models/a/versions/1%0a2/infer",
         "/v2/models/a%7f",
+        "/v2/models/a%20/infer",
+        "/v2/models/%20a",
         "/../v2/models/x/infer",
         "/v2/x%2Fy/../models/iris/infer",
         "/v2/a//../../models/iris/infer",

@@ -101,8 +101,11 @@ impl Compiler<'_> {
     fn header_value(&mut self, value: &str, path: &str) {
         if value.is_empty() {
             self.fault(path, "expected a name, got an empty text");
-        } else if value.chars().any(char::is_control) {
-            self.fault(path, "expected a name without control characters, which no header can carry");
+        } else if value.chars().any(char::is_control) || value.trim_ascii() != value {
+            self.fault(
+                path,
+                "expected a name without control characters and spaces at its ends, which no header can carry",
+            );
         }
     }
 

@@ -149,7 +149,9 @@ impl Router {
         };
         let version = peek.version();
         if !can_be_header_value(name) || !version.is_none_or(can_be_header_value) {
-            return Route::Reply(Reply::invalid("the model's name or version has control characters"));
+            return Route::Reply(Reply::invalid(
+                "the model's name or version has control characters, or spaces at its ends",
+            ));
         }
         let protocol = peek.protocol();
         if let Some(reply) = self.too_late(peek, || self.needed(head, protocol, name, version)) {

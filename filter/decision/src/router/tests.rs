@@ -171,7 +171,7 @@ fn every_fault_of_a_configuration_is_told_with_its_path() {
         "models[0].rules[1].match.headers[1].name: expected a header's name, got 'a b'",
         "models[0].rules[1].match.headers[2].value: expected a value, or type Present",
         "models[1].name: expected a name, got an empty text",
-        "models[1].variants[0].name: expected a name without control characters",
+        "models[1].variants[0].name: expected a name without control characters and spaces at its ends",
         "models[2].name: expected `*` only at the end of a name",
         "peekLimit: expected at least 512 bytes, got 100",
     ] {

@@ -60,7 +60,7 @@ fn openais_body_names_the_model_and_is_renamed() {
         (r#"{"model":"nobody"}"#, r#"nobody same path {"model":"nobody"}"#),
         (r#"{"messages":[]}"#, "pass"),
         ("no json", "pass"),
-        (r#"{"model":"a\nb"}"#, "400 OpenAi the model's name or version has control characters"),
+        (r#"{"model":"a\nb"}"#, "400 OpenAi the model's name or version has control characters, or spaces at its ends"),
     ] {
         assert_eq!(sent(&router, &head, body), expected, "{body}");
     }
