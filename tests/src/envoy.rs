@@ -171,6 +171,8 @@ fn launch(directory: &TempDir, bootstrap: &serde_json::Value, workers: u32) -> R
     command
         .arg("--config-path")
         .arg(&path)
+        // Access logs wait for ten seconds otherwise.
+        .args(["--file-flush-interval-msec", "100"])
         .arg("--admin-address-path")
         .arg(admin_path(directory))
         .args(["--concurrency", &workers.to_string(), "--disable-hot-restart", "--log-level", "warning"])
