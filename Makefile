@@ -17,7 +17,7 @@ export MODELWAY_FILTER := $(FILTER)
 export MODELWAY_ENVOY := $(CURDIR)/.tools/venv/bin/envoy
 export MODELWAY_PYTHON := $(PYTHON)
 
-.PHONY: help demo up test fuzz lint bench docs wasm binary setup models deny
+.PHONY: help demo up test soak fuzz lint bench docs wasm binary setup models deny
 
 # How long `make fuzz` gives each reader, in seconds.
 FUZZ_SECONDS ?= 600
@@ -37,6 +37,12 @@ test: wasm binary models ## all tests: Rust, the built filter in a test host and
 	@$(STEP) "tests" cargo test --workspace
 	@$(STEP) "demo, on a free port" $(MODELWAY) up --port 0 tests/demo/mesh.yaml -- $(PYTHON) tests/demo/check.py .tools/demo/expected.json
 	@$(STEP) "fuzzing the readers, 8 s each" tests/fuzz/run.sh 8
+	@$(STEP) "the other releases of Envoy, what differs most" tests/matrix.sh short
+
+soak: wasm setup ## what takes long: every case on every release of Envoy, a million requests with memory watched
+	@$(STEP) "memory over a million requests" env MODELWAY_SOAK_REQUESTS=1000000 \
+		cargo test --package modelway-tests --test lifetime memory
+	@$(STEP) "every case on the other releases of Envoy" tests/matrix.sh full
 
 fuzz: setup ## fuzz the readers of requests and configurations for FUZZ_SECONDS each
 	@$(STEP) "fuzzing the readers, $(FUZZ_SECONDS) s each" tests/fuzz/run.sh $(FUZZ_SECONDS)

@@ -12,7 +12,7 @@ use modelway_decision::config::Routing;
 use schemars::JsonSchema;
 use serde_json::Value;
 
-pub(crate) use self::deployment::{Deployment, Gateway, Service};
+pub(crate) use self::deployment::{Deployment, Gateway, Service, UpstreamHttp};
 use crate::faults::{self, Fault};
 use crate::source::{Form, Section, Source};
 use crate::yaml::Path;

@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 
 use self::destinations::Destinations;
-use self::envoy::Host;
+use self::envoy::Servers;
 use crate::check::body_tier_needs;
 use crate::mesh_file::Mesh;
 use crate::output::{self, say};
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
 fn rendered(mesh: &Mesh, target: Target, tier: Tier) -> anyhow::Result<Vec<Rendered>> {
     if target == Target::Envoy {
-        let text = envoy::configuration(mesh, &[Host::of(&mesh.deployment.service)], &mesh.deployment.module.file);
+        let text = envoy::configuration(mesh, &Servers::of(&mesh.deployment.service), &mesh.deployment.module.file);
         return Ok(vec![Rendered { name: "envoy.yaml", text: format!("{}{text}", istio::WRITTEN_BY) }]);
     }
     let Some(url) = &mesh.deployment.module.url else {

@@ -37,8 +37,8 @@ struct Brake {
 impl Brakes {
     pub(crate) fn of(router: &Router) -> Self {
         let brakes = (0..router.brakes().count()).map(|number| {
-            let (model, variant) = router.braked_variant(number).unwrap_or_default();
-            Brake { key: [b"modelway.brake", model, variant].join(&b'.'), tally: Tally::default(), is_open: true }
+            let name = router.brake_name(number).unwrap_or_default();
+            Brake { key: [b"modelway.brake.", name].concat(), tally: Tally::default(), is_open: true }
         });
         Self { brakes: RefCell::new(brakes.collect()), synced: Cell::new(0) }
     }

@@ -1,5 +1,7 @@
 //! A client without manners: any bytes in headers, bodies in pieces with pauses between, trailers, either protocol.
 
+pub mod raw;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future as _;

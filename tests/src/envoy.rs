@@ -34,7 +34,7 @@ pub struct Envoy {
     admin: SocketAddr,
 }
 
-/// A running Envoy with two workers whose filter is configured by a file that it watches (Envoy's extension config
+/// A running Envoy whose filter is configured by a file that it watches (Envoy's extension config
 /// discovery, which is also what Istio uses).
 pub struct ReloadingEnvoy {
     envoy: Envoy,
@@ -48,7 +48,15 @@ impl Envoy {
     /// Starts Envoy with the module at `filter` before `upstream` and waits until it accepts requests.
     pub fn start(runtime: &Handle, setup: &Setup, filter: &Path, upstream: SocketAddr) -> Result<Self> {
         let directory = TempDir::new()?;
-        let command = launch(&directory, &bootstrap::render(setup, filter, upstream)?, 1)?;
+        let bootstrap = write(&directory, &bootstrap::render(setup, filter, upstream)?)?;
+        let command = launch(&directory, &bootstrap, setup.workers)?;
+        Self::run(runtime, directory, command)
+    }
+
+    /// Starts Envoy with a bootstrap that somebody else has written and waits until it accepts requests.
+    pub fn start_with(runtime: &Handle, bootstrap: &Path) -> Result<Self> {
+        let directory = TempDir::new()?;
+        let command = launch(&directory, bootstrap, 1)?;
         Self::run(runtime, directory, command)
     }
 
@@ -72,7 +80,7 @@ impl Envoy {
     pub fn validate(setup: &Setup, filter: &Path) -> Result<std::result::Result<(), String>> {
         let directory = TempDir::new()?;
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
-        let bootstrap = bootstrap::render(setup, filter, nowhere)?;
+        let bootstrap = write(&directory, &bootstrap::render(setup, filter, nowhere)?)?;
         let status = launch(&directory, &bootstrap, 1)?.args(["--mode", "validate"]).status()?;
         Ok(if status.success() { Ok(()) } else { Err(log_of(&directory)) })
     }
@@ -121,8 +129,9 @@ impl ReloadingEnvoy {
     pub fn start(runtime: &Handle, setup: &Setup, filter: &Path, upstream: SocketAddr) -> Result<Self> {
         let directory = TempDir::new()?;
         let bootstrap = bootstrap::render_discovering(setup, &watched_path(directory.path()), upstream)?;
+        let bootstrap = write(&directory, &bootstrap)?;
         replace_watched(directory.path(), setup, filter, 1)?;
-        let command = launch(&directory, &bootstrap, 2)?;
+        let command = launch(&directory, &bootstrap, setup.workers)?;
         let envoy = Envoy::run(runtime, directory, command)?;
         Ok(Self { envoy, filter: filter.to_owned(), version: 1 })
     }
@@ -163,14 +172,18 @@ fn stop(process: &mut Child) {
     let _ = process.wait();
 }
 
-fn launch(directory: &TempDir, bootstrap: &serde_json::Value, workers: u32) -> Result<Command> {
+fn write(directory: &TempDir, bootstrap: &serde_json::Value) -> Result<PathBuf> {
     let path = directory.path().join("bootstrap.json");
     std::fs::write(&path, bootstrap.to_string())?;
+    Ok(path)
+}
+
+fn launch(directory: &TempDir, bootstrap: &Path, workers: u32) -> Result<Command> {
     let log = File::create(log_path(directory))?;
     let mut command = Command::new(envoy_path());
     command
         .arg("--config-path")
-        .arg(&path)
+        .arg(bootstrap)
         // Access logs wait for ten seconds otherwise.
         .args(["--file-flush-interval-msec", "100"])
         .arg("--admin-address-path")

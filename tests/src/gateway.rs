@@ -43,6 +43,8 @@ pub struct Setup {
     pub filter_before: Option<String>,
     /// For Envoy alone: the format of an access log that goes where Envoy's own log goes.
     pub access_log: Option<&'static str>,
+    /// For Envoy alone: its worker threads, each with the filter in a virtual machine of its own.
+    pub workers: u32,
 }
 
 /// Where the transcoder stands.
@@ -129,6 +131,7 @@ impl Setup {
             transcoder: None,
             filter_before: None,
             access_log: None,
+            workers: 1,
         }
     }
 
@@ -162,6 +165,12 @@ impl Setup {
     #[must_use]
     pub fn with_transcoder(self, place: Transcoder) -> Self {
         Self { transcoder: Some(place), ..self }
+    }
+
+    /// The same with so many workers.
+    #[must_use]
+    pub fn with_workers(self, workers: u32) -> Self {
+        Self { workers, ..self }
     }
 
     /// The window of an HTTP/2 stream, which is also its buffer limit: as small as `buffer_limit` or as HTTP/2 allows.

@@ -8,19 +8,10 @@ use modelway_tests::answer::Answer;
 use modelway_tests::gateway::{EnvoyGateway, Gateway as _, Request, Setup};
 use modelway_tests::host::filter_path;
 use modelway_tests::inference::{frame, infer};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
 const SOON: Duration = Duration::from_secs(5);
-
-fn iris() -> Value {
-    json!({
-        "name": "iris",
-        "latencyHistogram": true,
-        "variants": [{ "name": "stable", "model": "iris-v1", "weight": 1 }, { "name": "canary", "model": "iris-v2", "weight": 0 }],
-        "rules": [{ "name": "beta", "match": { "headers": [{ "name": "x-beta", "value": "true" }] }, "variant": "canary" }],
-    })
-}
 
 /// One sample of Prometheus' text: its name, its labels, its value.
 #[derive(Debug)]
@@ -57,11 +48,10 @@ fn sample(line: &str) -> Option<Sample> {
 
 #[test]
 fn prometheus_reads_a_label_for_each_thing_that_is_counted_by() -> Result<()> {
-    let setup = Setup::new(&json!({ "models": [iris()] }));
-    let mut gateway = EnvoyGateway::start(&setup, &filter_path())?;
-    let rest = |answer: &Answer| Request::post("/v2/models/iris/infer", "{}").answered_by(answer);
+    let mut gateway = EnvoyGateway::start(&Setup::example("metrics"), &filter_path())?;
+    let rest = |answer: &Answer| Request::post("/v2/models/mnist/infer", "{}").answered_by(answer);
     gateway.exchange(vec![rest(&Answer::default()), rest(&Answer::status(503))])?;
-    gateway.exchange(vec![Request::grpc(INFER, frame(&infer("iris", 10))).header("x-beta", "true")])?;
+    gateway.exchange(vec![Request::grpc(INFER, frame(&infer("mnist", 10))).header("x-beta", "true")])?;
     gateway.exchange(vec![Request::get("/v2/models/llama-3.1%22%7D%3B8b@x:y"), Request::get("/v2/logging")])?;
 
     let deadline = Instant::now() + SOON;
@@ -78,13 +68,13 @@ fn prometheus_reads_a_label_for_each_thing_that_is_counted_by() -> Result<()> {
     };
     loop {
         let samples = samples(&gateway.prometheus()?)?;
-        let is_complete = has(&samples, requests, &of("iris", "stable", "rest", "ok"), 1.0)
-            && has(&samples, requests, &of("iris", "stable", "rest", "server_error"), 1.0)
-            && has(&samples, requests, &of("iris", "canary", "grpc", "ok"), 1.0)
+        let is_complete = has(&samples, requests, &of("mnist", "stable", "rest", "ok"), 1.0)
+            && has(&samples, requests, &of("mnist", "stable", "rest", "server_error"), 1.0)
+            && has(&samples, requests, &of("mnist", "canary", "grpc", "ok"), 1.0)
             && has(&samples, requests, &of("llama-3.1%22%7D%3B8b@x:y", "-", "rest", "ok"), 1.0)
             && has(&samples, "modelway_refused_total", &[("reason", "forbidden")], 1.0)
-            && has(&samples, "modelway_request_milliseconds_count", &[("model", "iris"), ("variant", "stable")], 2.0)
-            && has(&samples, "modelway_request_milliseconds_count", &[("model", "iris"), ("variant", "canary")], 1.0);
+            && has(&samples, "modelway_request_milliseconds_count", &[("model", "mnist"), ("variant", "stable")], 2.0)
+            && has(&samples, "modelway_request_milliseconds_count", &[("model", "mnist"), ("variant", "canary")], 1.0);
         if is_complete {
             return Ok(());
         }
@@ -96,19 +86,11 @@ fn prometheus_reads_a_label_for_each_thing_that_is_counted_by() -> Result<()> {
 fn an_access_log_shows_model_variant_target_and_exposure() -> Result<()> {
     const FORMAT: &str = "ACCESS %FILTER_STATE(wasm.modelway.model:PLAIN)% %FILTER_STATE(wasm.modelway.variant:PLAIN)% \
                           %FILTER_STATE(wasm.modelway.target:PLAIN)% %FILTER_STATE(wasm.modelway.exposure:PLAIN)%\n";
-    let routing = json!({
-        "filterState": true,
-        "exposures": {},
-        "models": [iris(), { "name": "plain" }],
-        "experiments": [{ "name": "colours", "by": [{ "header": "x-user-id" }], "arms": [
-            { "name": "red", "variants": { "iris": "canary" } },
-        ] }],
-    });
-    let setup = Setup { access_log: Some(FORMAT), ..Setup::new(&routing) };
+    let setup = Setup { access_log: Some(FORMAT), ..Setup::example("metrics") };
     let mut gateway = EnvoyGateway::start(&setup, &filter_path())?;
     let requests = vec![
         Request::get("/v2/models/plain"),
-        Request::grpc(INFER, frame(&infer("iris", 10))).header("x-user-id", "u1"),
+        Request::grpc(INFER, frame(&infer("mnist", 10))).header("x-user-id", "u1"),
         Request::get("/anything"),
     ];
     gateway.exchange(requests)?;
@@ -117,12 +99,12 @@ fn an_access_log_shows_model_variant_target_and_exposure() -> Result<()> {
         let log = gateway.envoy_log();
         let lines: Vec<&str> = log.lines().filter_map(|line| line.strip_prefix("ACCESS ")).collect();
         if lines.len() == 3 {
-            ensure!(lines.contains(&"plain default plain -"), "{lines:?}");
+            ensure!(lines.contains(&"plain - plain -"), "{lines:?}");
             ensure!(lines.contains(&"- - - -"), "{lines:?}");
-            let exposed = lines.iter().find_map(|line| line.strip_prefix("iris canary iris-v2 "));
+            let exposed = lines.iter().find_map(|line| line.strip_prefix("mnist canary sklearn-mnist-v2 "));
             let record: Value = serde_json::from_str(exposed.with_context(|| format!("{lines:?}"))?)?;
             ensure!(
-                record["experiment"] == "colours" && record["arm"] == "red" && record["model"] == "iris",
+                record["experiment"] == "second-version" && record["arm"] == "treatment" && record["model"] == "mnist",
                 "{record}"
             );
             ensure!(

@@ -40,6 +40,7 @@ fn generation(number: u32) -> Setup {
         { "name": "digits", "variants": variants },
         { "name": "tuned", "variants": variants, "sticky": { "by": [{ "parameter": "user_id" }] } },
     ] }))
+    .with_workers(2)
 }
 
 fn expected_variant(number: u32) -> &'static str {

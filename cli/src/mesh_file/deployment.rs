@@ -79,6 +79,20 @@ pub(crate) struct Service {
     pub(crate) host: String,
     /// Default 8001.
     pub(crate) port: NonZeroU16,
+    /// What it speaks. For a plain Envoy; Istio goes by the `appProtocol` of the Service's port.
+    pub(crate) http: UpstreamHttp,
+}
+
+/// Which HTTP a model server speaks.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+pub(crate) enum UpstreamHttp {
+    /// HTTP/2 without TLS, for REST and gRPC alike, as Modelway's runtime does.
+    #[default]
+    Http2,
+    /// HTTP/1.1, as servers do whose port has no gRPC.
+    Http1,
+    /// What the client speaks to the gateway: gRPC comes over HTTP/2, REST mostly over HTTP/1.1.
+    AsClient,
 }
 
 /// What names things in the cluster.
@@ -229,6 +243,7 @@ impl Default for Service {
         Self {
             host: "modelway-runtime.modelway.svc.cluster.local".to_owned(),
             port: NonZeroU16::MIN.saturating_add(8000),
+            http: UpstreamHttp::default(),
         }
     }
 }

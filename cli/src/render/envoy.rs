@@ -15,7 +15,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::destinations::{Destinations, RUNTIMES};
-use crate::mesh_file::{Mesh, Service};
+use crate::mesh_file::{Mesh, Service, UpstreamHttp};
 use crate::yaml::{self, Comment};
 
 /// The name of the listener, by which its port is found again.
@@ -58,20 +58,26 @@ const COMMENTS: [Comment; 8] = [
     },
 ];
 
-/// A model server.
+/// The model servers behind one cluster.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Host {
+pub(crate) struct Servers {
+    hosts: Vec<Host>,
+    http: UpstreamHttp,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Host {
     /// A name or an address.
-    pub(crate) name: String,
-    pub(crate) port: u16,
+    name: String,
+    port: u16,
 }
 
 /// The whole configuration as YAML, for `runtimes` and the module at `filter`.
-pub(crate) fn configuration(mesh: &Mesh, runtimes: &[Host], filter: &Path) -> String {
+pub(crate) fn configuration(mesh: &Mesh, runtimes: &Servers, filter: &Path) -> String {
     yaml::write(&bootstrap(mesh, runtimes, filter), &COMMENTS)
 }
 
-fn bootstrap(mesh: &Mesh, runtimes: &[Host], filter: &Path) -> Value {
+fn bootstrap(mesh: &Mesh, runtimes: &Servers, filter: &Path) -> Value {
     json!({
         "admin": {"address": socket_address(SocketAddr::from(([127, 0, 0, 1], mesh.deployment.gateway.admin_port)))},
         "overload_manager": {"resource_monitors": [{
@@ -159,10 +165,10 @@ fn route_config(mesh: &Mesh) -> Value {
 }
 
 /// The cluster of the runtimes, and those of pools and others that the deployment names.
-fn clusters(mesh: &Mesh, runtimes: &[Host]) -> Vec<Value> {
+fn clusters(mesh: &Mesh, runtimes: &Servers) -> Vec<Value> {
     let destinations = Destinations::of(mesh);
-    let pools = destinations.pools().map(|(name, service)| cluster(&pool_cluster(name), &[Host::of(service)]));
-    let others = destinations.clusters().map(|(name, service)| cluster(name, &[Host::of(service)]));
+    let pools = destinations.pools().map(|(name, service)| cluster(&pool_cluster(name), &Servers::of(service)));
+    let others = destinations.clusters().map(|(name, service)| cluster(name, &Servers::of(service)));
     [cluster(RUNTIMES, runtimes)].into_iter().chain(pools).chain(others).collect()
 }
 
@@ -170,10 +176,11 @@ fn pool_cluster(pool: &str) -> String {
     format!("pool-{pool}")
 }
 
-fn cluster(name: &str, runtimes: &[Host]) -> Value {
-    let are_addresses = runtimes.iter().all(|host| host.name.parse::<IpAddr>().is_ok());
+fn cluster(name: &str, servers: &Servers) -> Value {
+    let hosts = &servers.hosts;
+    let are_addresses = hosts.iter().all(|host| host.name.parse::<IpAddr>().is_ok());
     let address = |host: &Host| json!({"socket_address": {"address": host.name, "port_value": host.port}});
-    let endpoints: Vec<Value> = runtimes.iter().map(|host| json!({"endpoint": {"address": address(host)}})).collect();
+    let endpoints: Vec<Value> = hosts.iter().map(|host| json!({"endpoint": {"address": address(host)}})).collect();
     json!({
         "name": name,
         "type": if are_addresses { "STATIC" } else { "STRICT_DNS" },
@@ -188,28 +195,36 @@ fn cluster(name: &str, runtimes: &[Host]) -> Value {
             "max_retries": 1_000,
         }]},
         "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": format!("{EXTENSIONS}.upstreams.http.v3.HttpProtocolOptions"),
-                "explicit_http_config": {"http2_protocol_options": {
-                    "connection_keepalive": {"interval": "10s", "timeout": "3s"},
-                }},
-            },
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol_options(servers.http),
         },
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
     })
 }
 
-// === impl Host ===
-
-impl Host {
-    pub(crate) fn of(service: &Service) -> Self {
-        Self { name: service.host.clone(), port: service.port.get() }
-    }
+fn protocol_options(http: UpstreamHttp) -> Value {
+    let http2 = json!({"connection_keepalive": {"interval": "10s", "timeout": "3s"}});
+    let (kind, options) = match http {
+        UpstreamHttp::Http2 => ("explicit_http_config", json!({"http2_protocol_options": http2})),
+        UpstreamHttp::Http1 => ("explicit_http_config", json!({"http_protocol_options": {}})),
+        UpstreamHttp::AsClient => {
+            ("use_downstream_protocol_config", json!({"http_protocol_options": {}, "http2_protocol_options": http2}))
+        }
+    };
+    json!({"@type": format!("{EXTENSIONS}.upstreams.http.v3.HttpProtocolOptions"), kind: options})
 }
 
-impl From<SocketAddr> for Host {
-    fn from(address: SocketAddr) -> Self {
-        Self { name: address.ip().to_string(), port: address.port() }
+// === impl Servers ===
+
+impl Servers {
+    pub(crate) fn of(service: &Service) -> Self {
+        let host = Host { name: service.host.clone(), port: service.port.get() };
+        Self { hosts: vec![host], http: service.http }
+    }
+
+    /// Runtimes of Modelway's.
+    pub(crate) fn runtimes(addresses: &[SocketAddr]) -> Self {
+        let hosts = addresses.iter().map(|address| Host { name: address.ip().to_string(), port: address.port() });
+        Self { hosts: hosts.collect(), http: UpstreamHttp::Http2 }
     }
 }
 

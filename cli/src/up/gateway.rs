@@ -14,7 +14,7 @@ use tokio::process::Command;
 use super::probe::{self, until_deadline};
 use super::programs::Programs;
 use crate::mesh_file::{self, Mesh};
-use crate::render::envoy::{Host, LISTENER, configuration};
+use crate::render::envoy::{LISTENER, Servers, configuration};
 
 /// An Envoy with its bootstrap written.
 pub(crate) struct Gateway {
@@ -58,8 +58,7 @@ impl Gateway {
         folder: &Path,
     ) -> anyhow::Result<Self> {
         let file = folder.join("envoy.yaml");
-        let runtimes: Vec<Host> = runtimes.iter().copied().map(Host::from).collect();
-        let text = configuration(mesh, &runtimes, &programs.filter);
+        let text = configuration(mesh, &Servers::runtimes(runtimes), &programs.filter);
         std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
         Ok(Self {
             envoy: programs.envoy(),

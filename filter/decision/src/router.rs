@@ -47,12 +47,20 @@ pub struct Router {
     on_peek_limit: OnPeekLimit,
     mode: Mode,
     path_prefixes: Vec<Vec<u8>>,
-    /// Where each brake's variant stands: its entry and its position.
-    brakes: Vec<(usize, usize)>,
+    brakes: Vec<BrakePlace>,
     headers: OutgoingHeaders,
     secret: Option<Vec<u8>>,
     exposure_sample: Option<f64>,
     settings: Settings,
+}
+
+/// Where a brake's variant stands.
+#[derive(Debug)]
+struct BrakePlace {
+    entry: usize,
+    position: usize,
+    /// Scope, model and variant, with zeros between, which no name has.
+    name: Vec<u8>,
 }
 
 /// What concerns the shell alone.
@@ -194,19 +202,17 @@ impl Router {
 
     /// The guards and gates of all brakes, in the order of their numbers.
     pub fn brakes(&self) -> impl Iterator<Item = (&Guard, &Gate)> {
-        let brakes = self.brakes.iter().filter_map(|place| self.brake_at(*place));
+        let brakes = self.brakes.iter().filter_map(|place| self.brake_at(place));
         brakes.map(|brake| (&brake.guard, &brake.gate))
     }
 
-    /// What a brake guards: the entry's name and the variant's.
-    pub fn braked_variant(&self, number: usize) -> Option<(&[u8], &[u8])> {
-        let (entry, position) = *self.brakes.get(number)?;
-        let entry = self.entries.get(entry)?;
-        Some((&entry.name, &entry.variants.get(position)?.name))
+    /// What tells a brake from all others, also of other configurations of the same models.
+    pub fn brake_name(&self, number: usize) -> Option<&[u8]> {
+        self.brakes.get(number).map(|place| place.name.as_slice())
     }
 
-    fn brake_at(&self, (entry, position): (usize, usize)) -> Option<&Brake> {
-        self.entries.get(entry)?.variants.get(position)?.brake.as_ref()
+    fn brake_at(&self, place: &BrakePlace) -> Option<&Brake> {
+        self.entries.get(place.entry)?.variants.get(place.position)?.brake.as_ref()
     }
 
     /// The number of a parameter that rules or keys look at.

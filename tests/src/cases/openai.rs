@@ -28,6 +28,10 @@ pub(super) fn cases() -> Vec<Case> {
         refusals_are_openais,
         the_model_in_the_body_is_routed_and_renamed,
     ]);
+    all.extend(cases![Setup::example("openai");
+        the_user_of_the_body_sticks,
+        streams_go_where_their_rule_says,
+    ]);
     let small = Setup::new(&routing("Pass")).with_buffer_limit(32 * 1024);
     all.extend(cases![small; megabytes_of_messages_pass, a_model_beyond_the_limit_passes_unrouted]);
     all
@@ -245,4 +249,37 @@ fn refusals_are_openais(gateway: &mut dyn Gateway) -> Result<()> {
         refused_openai(&send(gateway, Request::post("/openai/v1/embeddings", body))?, 400)?;
     }
     refused_openai(&send(gateway, Request::post("/v1/./embeddings", chat("chat").to_string()))?, 400).map(drop)
+}
+
+/// A chat of `docs/examples/openai.yaml`.
+fn chat_of(user: usize, stream: bool) -> Request {
+    let mut body = chat("gpt-4o-mini");
+    if let Some(fields) = body.as_object_mut() {
+        fields.insert("user".to_owned(), json!(format!("user-{user}")));
+        fields.insert("stream".to_owned(), json!(stream));
+    }
+    Request::post(CHAT, body.to_string())
+}
+
+fn the_user_of_the_body_sticks(gateway: &mut dyn Gateway) -> Result<()> {
+    let mut tuned = 0;
+    for user in 0..40 {
+        let upstream = pass(gateway, chat_of(user, false))?;
+        let chosen = variant(&upstream)?;
+        tuned += usize::from(chosen == "tuned");
+        let target = if chosen == "tuned" { "sklearn-mnist-v2" } else { "sklearn-mnist-v1" };
+        let body: Value = serde_json::from_slice(&upstream.body)?;
+        ensure!(body["model"] == target, "the upstream read {body}");
+        ensure!(variant(&pass(gateway, chat_of(user, false))?)? == chosen, "user {user} moved");
+    }
+    ensure!((1..=20).contains(&tuned), "{tuned} of 40 users got the tuned model, expected about 8");
+    says(&refused_openai(&send(gateway, Request::post(CHAT, chat("caht").to_string()))?, 404)?.to_string(), "chat")
+}
+
+fn streams_go_where_their_rule_says(gateway: &mut dyn Gateway) -> Result<()> {
+    for user in 0..20 {
+        let upstream = pass(gateway, chat_of(user, true))?;
+        ensure!(variant(&upstream)? == "stable", "user {user}");
+    }
+    Ok(())
 }

@@ -25,6 +25,7 @@ pub(super) fn cases() -> Vec<Case> {
     ];
     all.extend(cases![setup("Strict", "Reject"); ordinary_requests_go_through, megabytes_are_refused]);
     all.extend(cases![setup("Fast", "Default"); compressed_bodies_go_on_unchanged]);
+    all.extend(cases![Setup::example("strict"); what_the_example_promises]);
     all
 }
 
@@ -169,4 +170,18 @@ fn megabytes_are_refused(gateway: &mut dyn Gateway) -> Result<()> {
     let [rest, grpc] = megabytes();
     says(&refused_rest(&send(gateway, rest)?, 400)?, "raise peekLimit")?;
     says(&refused_grpc(&send(gateway, grpc)?, INVALID_ARGUMENT)?, "raise peekLimit")
+}
+
+/// `docs/examples/strict.yaml`.
+fn what_the_example_promises(gateway: &mut dyn Gateway) -> Result<()> {
+    let infer = |body: String| Request::post("/v2/models/mnist/infer", body);
+    let beta = r#""parameters":{"tier":"beta"}"#;
+    let upstream = pass(gateway, infer(format!("{{{beta}}}")))?;
+    header_is(&upstream, "x-modelway-target", Some("sklearn-mnist-v2"))?;
+    let doubled = infer(format!(r#"{{"parameters":{{"tier":"a"}},{beta}}}"#));
+    says(&refused_rest(&send(gateway, doubled)?, 400)?, "comes twice")?;
+    let large = infer(format!(r#"{{{beta},"inputs":[{{"data":[{}0]}}]}}"#, "0,".repeat(300_000)));
+    says(&refused_rest(&send(gateway, large)?, 400)?, "raise peekLimit")?;
+    let unknown = Request::post("/v2/models/mnits/infer", "{}");
+    says(&refused_rest(&send(gateway, unknown)?, 404)?, "did you mean 'mnist'")
 }

@@ -88,6 +88,8 @@ fn listener(setup: &Setup, filters: &[Value]) -> Value {
         "name": "gateway",
         "address": address("127.0.0.1", 0),
         "per_connection_buffer_limit_bytes": setup.buffer_limit,
+        // Every worker gets its part, however few connections there are.
+        "connection_balance_config": { "exact_balance": {} },
         "filter_chains": [{ "filters": [{
             "name": "envoy.filters.network.http_connection_manager",
             "typed_config": {

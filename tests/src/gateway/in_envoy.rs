@@ -7,8 +7,9 @@ use anyhow::{Context as _, Result};
 use futures_util::future::join_all;
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Exchange, Gateway, REQUEST_MARK, Request, Setup, Stats};
+use super::{Exchange, Gateway, Message, REQUEST_MARK, Request, Setup, Stats};
 use crate::client;
+use crate::client::raw;
 use crate::envoy::Envoy;
 use crate::upstream::Upstream;
 
@@ -42,6 +43,17 @@ impl EnvoyGateway {
     /// Everything that Envoy tells Prometheus.
     pub fn prometheus(&self) -> Result<String> {
         self.runtime.block_on(self.envoy.prometheus())
+    }
+
+    /// Sends bytes over a connection of their own, each part once the answers so far contain what comes with it, and
+    /// gives all that came back until the connection closed or nothing came for a while.
+    pub fn send_bytes(&self, parts: &[(&str, &[u8])]) -> Result<Vec<u8>> {
+        self.runtime.block_on(raw::send(self.envoy.address(), parts))
+    }
+
+    /// What the upstream got under this mark, if anything.
+    pub fn received(&self, mark: &str) -> Option<Message> {
+        self.upstream.take(mark)
     }
 
     /// Envoy's whole log.

@@ -10,7 +10,7 @@ fn parsed(text: &str) -> Mesh {
 }
 
 fn made() -> Value {
-    let runtimes = [4001, 4002].map(|port| Host::from(SocketAddr::from(([127, 0, 0, 1], port))));
+    let runtimes = Servers::runtimes(&[4001, 4002].map(|port| SocketAddr::from(([127, 0, 0, 1], port))));
     let text = configuration(&mesh(), &runtimes, Path::new("/filter.wasm"));
     serde_saphyr::from_str(&text).expect("YAML")
 }
@@ -55,7 +55,7 @@ fn every_remark_stands_above_what_it_is_about() {
     let variants = "[{name: x}, {name: next, weight: 0, cluster: runtimes}]";
     let shadowed =
         format!("rewrite: Headers\nmodels: [{{name: a, variants: {variants}, shadow: {{variant: next}}}}]\n");
-    let text = configuration(&parsed(&shadowed), &[], Path::new("/filter.wasm"));
+    let text = configuration(&parsed(&shadowed), &Servers::runtimes(&[]), Path::new("/filter.wasm"));
     for comment in &COMMENTS {
         assert!(text.contains(comment.text), "`{}` is no path of the configuration", comment.path);
     }
@@ -63,7 +63,7 @@ fn every_remark_stands_above_what_it_is_about() {
 
 #[test]
 fn a_service_is_found_by_its_name() {
-    let host = Host { name: "runtimes.example.com".to_owned(), port: 8001 };
-    assert_eq!(cluster(RUNTIMES, &[host])["type"], "STRICT_DNS");
+    let service = Service { host: "runtimes.example.com".to_owned(), ..Service::default() };
+    assert_eq!(cluster(RUNTIMES, &Servers::of(&service))["type"], "STRICT_DNS");
     assert_eq!(made()["static_resources"]["clusters"][0]["type"], "STATIC");
 }

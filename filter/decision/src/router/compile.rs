@@ -10,7 +10,7 @@ mod settings;
 use std::collections::HashMap;
 
 use super::headers::OutgoingHeaders;
-use super::{Router, Settings};
+use super::{BrakePlace, Router, Settings};
 use crate::config::{ConfigError, Fault, Freeze, Routing};
 use crate::header::PREFIX;
 use crate::message::MOST_NAMES;
@@ -26,7 +26,7 @@ struct Compiler<'c> {
     /// Every name, alias and pattern of each scope, with the path where it stands.
     seen: HashMap<(Option<String>, String), String>,
     freezes: &'c [Freeze],
-    brakes: Vec<(usize, usize)>,
+    brakes: Vec<BrakePlace>,
 }
 
 impl Router {

@@ -4,6 +4,7 @@ use super::Compiler;
 use crate::assign::Salt;
 use crate::brake::{Gate, Guard};
 use crate::config::{self, ModelEntry, Rewrite, ScalarText, StickyKey};
+use crate::router::BrakePlace;
 use crate::router::entry::{Brake, CookieSettings, Entry, Shadow, Variant};
 use crate::router::key::{Key, Keys};
 use crate::router::positions::{MOST_VARIANTS, Positions};
@@ -92,7 +93,9 @@ impl Compiler<'_> {
             let mut compiled = self.variant(variant, &path);
             compiled.brake = variant.brake.as_ref().map(|brake| {
                 self.brake(brake, &format!("{path}.brake"));
-                self.brakes.push((entry, index));
+                let scope = model.scope.as_deref().unwrap_or_default();
+                let name = [scope, &model.name, &variant.name].join("\0").into_bytes();
+                self.brakes.push(BrakePlace { entry, position: index, name });
                 Brake { number: self.brakes.len() - 1, guard: Guard::new(brake), gate: Gate::default() }
             });
             variants.push(compiled);

@@ -280,7 +280,19 @@ fn a_braked_variant_gets_nothing_its_users_go_to_the_others_and_nobody_else_move
     assert_ne!(name(&decided(&router, &ruled)), "c");
     gate().set(GateState::Open);
     assert_eq!(census(&router, 1_000), before);
-    assert_eq!(router.braked_variant(0), Some((&b"m"[..], &b"c"[..])));
+    assert_eq!(router.brake_name(0), Some(&b"\0m\0c"[..]));
+}
+
+#[test]
+fn every_brake_has_a_name_of_its_own() {
+    let router = router(
+        r#"{"scopes": [{"name": "s", "pathPrefix": "/s"}], "models": [
+            {"name": "m", "variants": [{"name": "c", "brake": {"errorRate": 0.1}}, {"name": "b.c", "brake": {"errorRate": 0.1}}]},
+            {"name": "m.b", "variants": [{"name": "c", "brake": {"errorRate": 0.1}}]},
+            {"name": "m", "scope": "s", "variants": [{"name": "c", "brake": {"errorRate": 0.1}}]}]}"#,
+    );
+    let names: std::collections::BTreeSet<_> = (0..4).map(|number| router.brake_name(number)).collect();
+    assert!(names.len() == 4 && !names.contains(&None), "{names:?}");
 }
 
 #[test]
