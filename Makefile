@@ -34,14 +34,14 @@ up: wasm binary models ## start the same and stay until Ctrl-C
 	@exec $(MODELWAY) up tests/demo/mesh.yaml
 
 test: wasm binary models ## all tests: Rust, the built filter in a test host and in a real Envoy, the demo
-	@$(STEP) "tests" cargo test --workspace
+	@$(STEP) "tests" cargo test --workspace --no-fail-fast
 	@$(STEP) "demo, on a free port" $(MODELWAY) up --port 0 tests/demo/mesh.yaml -- $(PYTHON) tests/demo/check.py .tools/demo/expected.json
 	@$(STEP) "fuzzing the readers, 8 s each" tests/fuzz/run.sh 8
 	@$(STEP) "the other releases of Envoy, what differs most" tests/matrix.sh short
 
 soak: wasm setup ## what takes long: every case on every release of Envoy, a million requests with memory watched
 	@$(STEP) "memory over a million requests" env MODELWAY_SOAK_REQUESTS=1000000 \
-		cargo test --package modelway-tests --test lifetime memory
+		cargo test --workspace --test lifetime -- memory
 	@$(STEP) "every case on the other releases of Envoy" tests/matrix.sh full
 
 fuzz: setup ## fuzz the readers of requests and configurations for FUZZ_SECONDS each
@@ -74,7 +74,7 @@ wasm: setup ## the filter's module, and the one for configurations that headers 
 	@cp --update $(TARGET_DIR)/wasm32-wasip1/wasm-headers/modelway_filter.wasm $(FILTER_HEADERS)
 
 binary: setup ## the modelway binary
-	@$(STEP) "building modelway, with its dependencies the first time" cargo build --quiet --package modelway
+	@$(STEP) "building modelway, with its dependencies the first time" cargo build --quiet --workspace --bin modelway
 
 models: setup .tools/demo/expected.json ## the demo's two models, trained with scikit-learn
 

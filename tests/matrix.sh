@@ -6,7 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 envoys=$(tests/setup/envoys.sh)
-through=(cargo test --quiet --package modelway-tests)
+# The whole workspace, so that nothing is built with other features than `make test` builds it with.
+through=(cargo test --quiet --workspace)
 for envoy in $envoys; do
     printf '    %s\n' "$("$envoy" --version | sed -n 's,.*/\([0-9.]*\)/.*,Envoy \1,p')"
     export MODELWAY_ENVOY=$envoy

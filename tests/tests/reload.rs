@@ -185,13 +185,19 @@ fn many_reloads_in_a_row_under_load_are_each_whole() -> Result<()> {
     let mut gateway = Gateway::start(&generation(1))?;
     let generations: Vec<Setup> = (2..=20).map(generation).collect();
     let (samples, _) = gateway.reload_under_load(Duration::from_millis(150), &generations)?;
-    let mut last = 1;
     for sample in &samples {
-        let number = gateway.generation_of(sample).with_context(|| format!("request {}", sample.number))?;
-        last = last.max(number);
+        gateway.generation_of(sample).with_context(|| format!("request {}", sample.number))?;
     }
-    ensure!(last >= 19, "the last generation that routed anything is {last}");
-    Ok(())
+    // A busy machine may be behind; it must get there.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let (samples, _) = gateway.reload_under_load(Duration::from_millis(100), &[])?;
+        let numbers: Result<Vec<u32>> = samples.iter().map(|sample| gateway.generation_of(sample)).collect();
+        if numbers?.iter().all(|number| *number == 20) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "the last configuration never came into force");
+    }
 }
 
 #[test]

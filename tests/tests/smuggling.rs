@@ -125,7 +125,7 @@ fn cases() -> Vec<(&'static str, Vec<u8>, May)> {
         (
             "a chunk that is longer than it says",
             post(infer, &["Transfer-Encoding: chunked"], "2\r\n{}{}\r\n0\r\n\r\n"),
-            BeRefused,
+            PassOrBeRefused,
         ),
         (
             "trailers of ours",
@@ -141,7 +141,7 @@ fn cases() -> Vec<(&'static str, Vec<u8>, May)> {
         (
             "a carriage return in a field",
             post(infer, &["X-Odd: a\rx-modelway-target: forged", &length], BODY),
-            BeRefused,
+            PassOrBeRefused,
         ),
         ("a field without a name", post(infer, &[": a", &length], BODY), BeRefused),
         ("a field without a colon", post(infer, &["odd", &length], BODY), BeRefused),
@@ -194,35 +194,43 @@ fn status_of(answer: &[u8]) -> Option<u16> {
 #[test]
 fn what_no_library_sends_is_refused_or_read_as_the_upstream_reads_it() -> Result<()> {
     let gateway = gateway()?;
+    let mut faults = Vec::new();
     for (number, (name, bytes, may)) in cases().into_iter().enumerate() {
-        // The mark goes behind the request's line, whatever follows.
-        let mark = number.to_string();
-        let line_end = bytes.iter().position(|byte| *byte == b'\n').context("a line")? + 1;
-        let (line, rest) = bytes.split_at(line_end);
-        let marked = [line, format!("{REQUEST_MARK}: {mark}\r\n").as_bytes(), rest].concat();
-        let answer = gateway.send_bytes(&[("", &marked)]).context(name)?;
-        let status = status_of(&answer);
-        let received = gateway.received(&mark);
-        ensure!(gateway.received(SMUGGLED).is_none(), "{name}: a request was smuggled");
-        ensure!(!answer.is_empty() || received.is_none(), "{name}: the upstream got it and the client no answer");
-        // 501 is the answer to a coding that Envoy does not know.
-        ensure!(status.is_none_or(|status| status < 500 || status == 501), "{name}: answered {status:?}");
-        if let Some(received) = &received {
-            agrees(received).with_context(|| name.to_owned())?;
-            ensure!(not_forged(&received.headers), "{name}: {:?}", received.headers);
+        if let Err(fault) = check(&gateway, &number.to_string(), &bytes, may) {
+            faults.push(format!("{name}: {fault:#}"));
         }
-        match may {
-            May::BeRefused => ensure!(
-                received.is_none() && status.is_none_or(|status| status >= 400),
-                "{name}: answered {status:?}, and the upstream got {received:?}"
-            ),
-            May::PassOrBeRefused => {}
-            May::Pass => {
-                let received = received.with_context(|| format!("{name}: answered {status:?}"))?;
-                ensure!(status == Some(200), "{name}: answered {status:?}");
-                let reading = read(&received).with_context(|| format!("{name}: {:?}", received.headers))?;
-                ensure!(reading.model.starts_with("ruled-v"), "{name}: the upstream reads {reading:?}");
-            }
+    }
+    ensure!(faults.is_empty(), "{}", faults.join("\n"));
+    Ok(())
+}
+
+fn check(gateway: &EnvoyGateway, mark: &str, bytes: &[u8], may: May) -> Result<()> {
+    // The mark goes behind the request's line, whatever follows.
+    let line_end = bytes.iter().position(|byte| *byte == b'\n').context("a line")? + 1;
+    let (line, rest) = bytes.split_at(line_end);
+    let marked = [line, format!("{REQUEST_MARK}: {mark}\r\n").as_bytes(), rest].concat();
+    let answer = gateway.send_bytes(&[("", &marked)])?;
+    let status = status_of(&answer);
+    let received = gateway.received(mark);
+    ensure!(gateway.received(SMUGGLED).is_none(), "a request was smuggled");
+    ensure!(!answer.is_empty() || received.is_none(), "the upstream got it and the client no answer");
+    // 501 is the answer to a coding that Envoy does not know.
+    ensure!(status.is_none_or(|status| status < 500 || status == 501), "answered {status:?}");
+    if let Some(received) = &received {
+        agrees(received)?;
+        ensure!(not_forged(&received.headers), "{:?}", received.headers);
+    }
+    match may {
+        May::BeRefused => ensure!(
+            received.is_none() && status.is_none_or(|status| status >= 400),
+            "answered {status:?}, and the upstream got {received:?}"
+        ),
+        May::PassOrBeRefused => {}
+        May::Pass => {
+            let received = received.with_context(|| format!("answered {status:?}"))?;
+            ensure!(status == Some(200), "answered {status:?}");
+            let reading = read(&received).with_context(|| format!("{:?}", received.headers))?;
+            ensure!(reading.model.starts_with("ruled-v"), "the upstream reads {reading:?}");
         }
     }
     Ok(())
