@@ -2,13 +2,14 @@
 
 use std::io::{IsTerminal, Write};
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
-use modelway_runtime::{Catalogue, Options, Server, formats};
+use modelway_runtime::{Catalogue, Mode, Options, ResidencyOptions, Server, formats};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -31,6 +32,35 @@ pub(crate) struct Args {
     #[arg(long, env = "MODELWAY_HOST", value_name = "ADDRESS", default_value = "127.0.0.1")]
     host: IpAddr,
 
+    /// Memory that all models may have together: bytes, or with KiB, MiB or GiB [default: 60 % of the control
+    /// group's limit, or of the memory that is available].
+    #[arg(long, env = "MODELWAY_MEMORY", value_name = "SIZE", value_parser = quantity::bytes)]
+    memory: Option<usize>,
+
+    /// Who decides what is in memory.
+    #[arg(long, env = "MODELWAY_MODEL_CONTROL", value_enum, default_value_t = ModelControl::OnDemand)]
+    model_control: ModelControl,
+
+    /// Load all models at the start, as far as there is room; the server is ready when that is done.
+    #[arg(long, env = "MODELWAY_PRELOAD")]
+    preload: bool,
+
+    /// Model that is loaded at the start and never evicted; may be given several times.
+    #[arg(long = "pin", env = "MODELWAY_PINS", value_name = "MODEL", value_delimiter = ',')]
+    pinned: Vec<String>,
+
+    /// Loads that run at once [default: one less than there are processors].
+    #[arg(long, env = "MODELWAY_LOADS_AT_ONCE", value_name = "NUMBER")]
+    loads_at_once: Option<NonZeroUsize>,
+
+    /// A model used in this time is not evicted: seconds, or with ms, s or m [default: ten times the mean load].
+    #[arg(long, env = "MODELWAY_GUARD_AGE", value_name = "TIME", value_parser = quantity::duration)]
+    guard_age: Option<Duration>,
+
+    /// How often the models folder is looked through for changes: seconds, or with ms, s or m; 0 never.
+    #[arg(long, env = "MODELWAY_POLL_INTERVAL", value_name = "TIME", default_value = "5s", value_parser = quantity::duration)]
+    poll_interval: Duration,
+
     /// Largest request, also after decompression: bytes, or with KiB, MiB or GiB.
     #[arg(long, env = "MODELWAY_BODY_LIMIT", value_name = "SIZE", default_value = "64MiB", value_parser = quantity::bytes)]
     body_limit: usize,
@@ -42,6 +72,14 @@ pub(crate) struct Args {
     /// Form of the log on standard error.
     #[arg(long, env = "MODELWAY_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ModelControl {
+    /// Requests: models are loaded when they are asked for, and evicted when there is no room.
+    OnDemand,
+    /// Commands only, by the repository API: nothing is loaded or evicted without one.
+    Explicit,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -62,7 +100,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 
 async fn serve(args: Args) -> anyhow::Result<()> {
     let folder = &args.models;
-    let catalogue = Catalogue::scan(folder, formats::builtin())
+    let catalogue = Catalogue::open(folder, formats::builtin(), residency(&args))
         .with_context(|| format!("cannot read the models folder {}", folder.display()))?;
     let options = Options { body_limit: args.body_limit, drain_timeout: args.drain_timeout };
     let server = Server::new(Arc::new(catalogue), &options)?;
@@ -81,6 +119,28 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         result = server.serve(listeners, signals(count.clone(), 1)) => result.context("cannot serve"),
         () = signals(count.clone(), 2) => anyhow::bail!("stopped by a second signal, requests were cut off"),
     }
+}
+
+fn residency(args: &Args) -> ResidencyOptions {
+    let mut options = ResidencyOptions {
+        mode: match args.model_control {
+            ModelControl::OnDemand => Mode::OnDemand,
+            ModelControl::Explicit => Mode::Explicit,
+        },
+        guard_age: args.guard_age,
+        pinned: args.pinned.clone(),
+        preload: args.preload,
+        poll_interval: Some(args.poll_interval).filter(|interval| !interval.is_zero()),
+        ..ResidencyOptions::default()
+    };
+    if let Some(memory) = args.memory {
+        options.memory = u64::try_from(memory).unwrap_or(u64::MAX);
+    }
+    if let Some(loads_at_once) = args.loads_at_once {
+        options.loads_at_once = loads_at_once.get();
+    }
+    tracing::info!(memory = options.memory, loads_at_once = options.loads_at_once, "room for models");
+    options
 }
 
 /// One line a port on standard output, for whoever started us with port 0.

@@ -1,273 +1,298 @@
-//! The models that stand in storage, and what has become of each.
+//! The models that stand in storage.
 //!
-//! A front end asks [`Catalogue::find`] for a model and cannot tell how it got into memory. Here
-//! everything is loaded once, at the start; a model that fails keeps its reason and the others serve.
+//! A front end asks [`Catalogue::find`] for a model and cannot tell whether it was in memory. The
+//! stock of models is a snapshot that requests read without a lock; a change in storage makes a new
+//! one. What is in memory is the [`Residency`]'s business.
 
-mod load;
+mod changes;
+mod commands;
 mod names;
 mod scan;
 mod settings;
+mod shelf;
+mod text_proto;
+mod triton;
 mod version;
+mod watch;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::HeaderValue;
+use arc_swap::ArcSwap;
+use futures_util::{StreamExt, stream};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
-use crate::error::{Error, ErrorKind};
-use crate::formats::{Format, ModelFiles};
-pub use crate::listing::{Listing, State};
-use crate::metrics::ModelCounters;
+use crate::error::{Error, ErrorKind, Refusal};
+use crate::formats::Format;
+use crate::listing::{Listing, State};
 use crate::model::Model;
+use crate::residency::{Loaded, Mode, Residency, ResidencyOptions, Slot, Urgency};
 
+use shelf::{Choice, Entry, Shelf};
 use version::Version;
+use watch::Seen;
 
 /// The models by name and version.
 pub struct Catalogue {
-    models: BTreeMap<String, Versions>,
-    formats: Vec<Arc<dyn Format>>,
+    stock: ArcSwap<Stock>,
+    residency: Arc<Residency>,
+    options: ResidencyOptions,
+    /// Absent when a program made the models.
+    folder: Option<PathBuf>,
+    /// Held by whoever compares the stock with storage.
+    seen: Mutex<Seen>,
+    is_settled: AtomicBool,
 }
 
-/// A model in memory.
-pub struct Loaded {
-    name: String,
-    version: Option<String>,
-    digest: String,
-    served: HeaderValue,
-    model: Arc<dyn Model>,
-    /// Filled by the first request, so that counting needs no look-up.
-    pub(crate) counters: OnceLock<ModelCounters>,
-}
+/// How often the files of a model may change while one request waits for it.
+const FILE_CHANGES: usize = 3;
 
-/// A model's versions, the lowest first; a model without versions has one entry without a name.
-type Versions = BTreeMap<Option<Version>, Entry>;
-
-struct Entry {
-    /// Absent when there is nothing to load: the outcome was known from the start.
-    files: Option<ModelFiles>,
-    outcome: OnceLock<Result<Arc<Loaded>, String>>,
-}
+/// All models, by name.
+type Stock = BTreeMap<String, Arc<Shelf>>;
 
 // === impl Catalogue ===
 
 impl Catalogue {
-    /// The models of a folder, not loaded yet. Each entry of the folder is a model:
+    /// The models of a folder, with what residency does without settings. See [`Self::open`].
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn scan(folder: &Path, formats: Vec<Arc<dyn Format>>) -> io::Result<Self> {
+        Self::open(folder, formats, ResidencyOptions::default())
+    }
+
+    /// The models of a folder, none of them loaded yet. Each entry of the folder is a model:
     ///
     /// - a file: the model's name is the file's, without the extension;
     /// - a folder with a model file, called `model.*` or the only one there, and perhaps MLServer's
     ///   `model-settings.json`;
-    /// - a folder with version folders, as Triton has them: `<model>/<version>/model.*`.
+    /// - a folder with version folders, as Triton has them: `<model>/<version>/model.*`, and perhaps
+    ///   `config.pbtxt`.
     ///
     /// # Errors
     /// The folder cannot be read. What is wrong inside it is the model's own failure.
-    pub fn scan(folder: &Path, formats: Vec<Arc<dyn Format>>) -> io::Result<Self> {
-        let mut models: BTreeMap<String, Versions> = BTreeMap::new();
-        for found in scan::scan(folder, &formats)? {
-            let versions = models.entry(found.name.clone()).or_default();
-            let version = found.version.clone().map(Version::from);
-            if versions.contains_key(&version) {
-                tracing::error!(
-                    model = found.name,
-                    version = found.version,
-                    path = %found.path.display(),
-                    "model stands in storage twice, this one is not served: rename it"
-                );
-                continue;
-            }
-            versions.insert(version, Entry::from(found));
-        }
-        Ok(Self { models, formats })
+    pub fn open(folder: &Path, formats: Vec<Arc<dyn Format>>, options: ResidencyOptions) -> io::Result<Self> {
+        let residency = Residency::new(&options, formats);
+        let catalogue = Self {
+            stock: ArcSwap::default(),
+            residency,
+            is_settled: AtomicBool::new(!options.preload && options.pinned.is_empty()),
+            options,
+            folder: Some(folder.to_owned()),
+            seen: Mutex::default(),
+        };
+        let found = scan::scan(folder, catalogue.residency.formats())?;
+        catalogue.take_over(found, None);
+        Ok(catalogue)
     }
 
-    /// Models that a program made itself: name, version if any, and the model.
+    /// Models that a program made itself: name, version if any, and the model. They are in memory
+    /// from the start, and never evicted.
     pub fn of<N: Into<String>>(models: impl IntoIterator<Item = (N, Option<String>, Arc<dyn Model>)>) -> Self {
-        let mut catalogue = Self { models: BTreeMap::new(), formats: Vec::new() };
+        let options = ResidencyOptions { memory: u64::MAX, poll_interval: None, ..ResidencyOptions::default() };
+        let residency = Residency::new(&options, Vec::new());
+        let mut shelves: BTreeMap<String, Shelf> = BTreeMap::new();
         for (name, version, model) in models {
-            let loaded = Loaded::new(name.into(), version, "-".to_owned(), model);
-            let versions = catalogue.models.entry(loaded.name.clone()).or_default();
-            let key = loaded.version.clone().map(Version::from);
-            versions.insert(key, Entry { files: None, outcome: OnceLock::from(Ok(Arc::new(loaded))) });
+            let name = name.into();
+            let slot = residency.adopt(name.clone(), version.clone(), model);
+            shelves.entry(name).or_default().add(version.map(Version::from), Entry::new(slot));
         }
-        catalogue
+        let stock: Stock = shelves.into_iter().map(|(name, shelf)| (name, Arc::new(shelf))).collect();
+        Self {
+            stock: ArcSwap::from_pointee(stock),
+            residency,
+            options,
+            folder: None,
+            seen: Mutex::default(),
+            is_settled: AtomicBool::new(true),
+        }
     }
 
-    /// The model to ask. Without a version: the highest that is ready, numbers by value.
+    /// The model to ask, loaded first if it is not in memory. Without a version: the highest that is
+    /// served, numbers by value. Dropped, it gives up the wait.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] for a model or version that does not stand in storage, with what does;
-    /// [`ErrorKind::Unavailable`] for one that is loading or failed, with the reason.
-    pub fn find(&self, name: &str, version: Option<&str>) -> Result<Arc<Loaded>, Error> {
-        let versions = self.models.get(name).ok_or_else(|| self.unknown_model(name))?;
-        match version {
-            Some(version) => {
-                let key = Some(Version::from(version.to_owned()));
-                let entry = versions.get(&key).ok_or_else(|| unknown_version(name, version, versions))?;
-                entry.get(name, Some(version))
-            }
-            None => {
-                if let Some(ready) = versions.values().rev().find_map(Entry::ready) {
-                    return Ok(ready);
+    /// [`ErrorKind::Exhausted`] with a [`Refusal`](crate::Refusal) for one that could not be loaded, with the reason.
+    pub async fn find(&self, name: &str, version: Option<&str>) -> Result<Arc<Loaded>, Error> {
+        self.find_before(None, name, version).await
+    }
+
+    /// The same for a caller who waits until then.
+    pub(crate) async fn find_before(
+        &self,
+        deadline: Option<Instant>,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<Arc<Loaded>, Error> {
+        if let Some(loaded) = self.resident(name, version) {
+            return Ok(loaded);
+        }
+        let shelf = self.shelf(name)?;
+        let mut failure = None;
+        // Each version that fails makes way for the next, and so does one whose files change.
+        for _ in 0..shelf.len() + FILE_CHANGES {
+            let entry = match self.choose(&shelf, name, version)? {
+                Choice::Resident(loaded) => return Ok(loaded),
+                Choice::Load(entry) => entry,
+            };
+            let slot = entry.to_load(&self.residency);
+            match self.residency.get(&slot, Urgency::Request, deadline).await {
+                Ok(loaded) => return Ok(loaded),
+                Err(error) if version.is_none() && error.refusal() == Some(Refusal::LoadFailed) => {
+                    // The first is of the highest version, which is the one that was meant.
+                    failure.get_or_insert(error);
                 }
-                let (version, entry) = versions.last_key_value().ok_or_else(|| self.unknown_model(name))?;
-                entry.get(name, version.as_ref().map(Version::as_str))
+                Err(error) if Arc::ptr_eq(&slot, &entry.slot()) => return Err(error),
+                Err(error) => failure = Some(error),
             }
+        }
+        Err(failure.unwrap_or_else(|| unknown_version(name, version.unwrap_or(""), &shelf)))
+    }
+
+    /// Whether the model could be asked: it is in memory or would be loaded. Loads nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] as in [`Self::find`]; [`ErrorKind::Unavailable`], with the reason, for
+    /// one whose load failed, or that nobody has loaded in the explicit mode.
+    pub fn check(&self, name: &str, version: Option<&str>) -> Result<(), Error> {
+        let shelf = self.shelf(name)?;
+        let slot = match self.choose(&shelf, name, version)? {
+            Choice::Resident(_) => return Ok(()),
+            Choice::Load(entry) => entry.slot(),
+        };
+        let unavailable = |text| Err(Error::new(ErrorKind::Unavailable, text));
+        let label = crate::residency::label(name, version);
+        match self.residency.state(&slot) {
+            State::Ready { .. } => Ok(()),
+            State::Failed { reason } => unavailable(format!("{label} failed to load: {reason}")),
+            _ if self.options.mode == Mode::Explicit => unavailable(format!("{label} is not loaded")),
+            _ => Ok(()),
         }
     }
 
     /// The versions of a model that can be asked, the lowest first; none when it has no versions.
-    pub fn ready_versions(&self, name: &str) -> Vec<String> {
-        let versions = self.models.get(name).into_iter().flatten();
-        versions.filter_map(|(version, entry)| entry.ready().and(version.as_ref())).map(ToString::to_string).collect()
+    pub fn available_versions(&self, name: &str) -> Vec<String> {
+        let stock = self.stock.load();
+        let Some(shelf) = stock.get(name) else { return Vec::new() };
+        shelf.available(self.options.mode).map(ToString::to_string).collect()
     }
 
     /// The names of all models, in order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.models.keys().map(String::as_str)
+    pub fn names(&self) -> Vec<String> {
+        self.stock.load().keys().cloned().collect()
     }
 
     /// Every model and version with its state, in order.
-    pub fn listings(&self) -> impl Iterator<Item = Listing> {
-        self.models.iter().flat_map(|(name, versions)| {
-            versions.iter().map(move |(version, entry)| Listing {
-                name: name.clone(),
-                version: version.as_ref().map(ToString::to_string),
-                state: entry.state(),
-            })
-        })
+    pub fn listings(&self) -> Vec<Listing> {
+        let stock = self.stock.load();
+        let entries: Vec<_> = stock
+            .iter()
+            .flat_map(|(name, shelf)| shelf.entries().map(move |(version, entry)| (name, version, entry.slot())))
+            .collect();
+        let states = self.residency.states(entries.iter().map(|(_, _, slot)| slot));
+        let listed = entries.iter().zip(states).map(|((name, version, _), state)| Listing {
+            name: (*name).clone(),
+            version: version.as_ref().map(ToString::to_string),
+            state,
+        });
+        listed.collect()
     }
 
-    /// Whether every load was tried.
+    /// Bytes of all models in memory, also of those that requests still use after they were unloaded.
+    pub fn resident_bytes(&self) -> u64 {
+        self.residency.resident_bytes()
+    }
+
+    /// Whether everything was loaded, or tried, that is to be loaded at the start.
     pub fn is_settled(&self) -> bool {
-        self.models.values().flat_map(BTreeMap::values).all(|entry| entry.outcome.get().is_some())
+        self.is_settled.load(Ordering::Relaxed)
     }
 
-    fn unknown_model(&self, name: &str) -> Error {
-        if name.is_empty() {
-            return Error::not_found("the request names no model");
+    /// Loads what is not loaded yet, as far as there is room, and returns when every load was tried.
+    /// A failure is the model's own: it is logged, kept for who asks, and the others go on.
+    pub async fn load_all(&self) {
+        self.load_where(|_| true).await;
+        self.is_settled.store(true, Ordering::Relaxed);
+    }
+
+    /// Loads what the settings say is to be loaded at the start.
+    pub(crate) async fn load_at_start(&self) {
+        self.load_where(Slot::is_pinned).await;
+        if self.options.preload {
+            self.load_where(|_| true).await;
         }
-        let near = names::nearest(name, &self.models);
-        Error::not_found(match near.as_slice() {
-            [] => format!("unknown model '{name}', this server has none"),
-            near if near.len() == self.models.len() => format!("unknown model '{name}', known: {}", near.join(", ")),
-            near => format!("unknown model '{name}', {} known, nearest: {}", self.models.len(), near.join(", ")),
-        })
+        self.is_settled.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn residency(&self) -> &Arc<Residency> {
+        &self.residency
+    }
+
+    async fn load_where(&self, is_wanted: impl Fn(&Slot) -> bool) {
+        let slots: Vec<_> = {
+            let stock = self.stock.load();
+            let entries = stock.values().flat_map(|shelf| shelf.entries());
+            entries.map(|(_, entry)| entry.slot()).filter(|slot| is_wanted(slot)).collect()
+        };
+        // A few more than run at once, so that the queue is never empty.
+        let at_once = self.options.loads_at_once.saturating_mul(2).max(1);
+        let loads = stream::iter(slots).map(|slot| async move {
+            let _ = self.residency.get(&slot, Urgency::Preload, None).await;
+        });
+        loads.buffer_unordered(at_once).for_each(|()| async {}).await;
+    }
+
+    /// The model, if it is in memory and nothing else is to be done.
+    fn resident(&self, name: &str, version: Option<&str>) -> Option<Arc<Loaded>> {
+        let stock = self.stock.load();
+        let shelf = stock.get(name)?;
+        match version {
+            Some(version) => shelf.entry(version)?.resident(),
+            None => shelf.newest()?.resident(),
+        }
+    }
+
+    fn shelf(&self, name: &str) -> Result<Arc<Shelf>, Error> {
+        let stock = self.stock.load();
+        stock.get(name).cloned().ok_or_else(|| unknown_model(name, &stock))
+    }
+
+    fn choose(&self, shelf: &Shelf, name: &str, version: Option<&str>) -> Result<Choice, Error> {
+        match version {
+            Some(version) => {
+                let entry = shelf.entry(version).ok_or_else(|| unknown_version(name, version, shelf))?;
+                Ok(entry.choice())
+            }
+            None => shelf.choose(&self.residency, self.options.mode).ok_or_else(|| unknown_version(name, "", shelf)),
+        }
     }
 }
 
-fn unknown_version(name: &str, version: &str, versions: &Versions) -> Error {
-    let known: Vec<_> = versions.keys().flatten().map(Version::as_str).collect();
+fn unknown_model(name: &str, stock: &Stock) -> Error {
+    if name.is_empty() {
+        return Error::not_found("the request names no model");
+    }
+    let near = names::nearest(name, stock);
+    Error::not_found(match near.as_slice() {
+        [] => format!("unknown model '{name}', this server has none"),
+        near if near.len() == stock.len() => format!("unknown model '{name}', known: {}", near.join(", ")),
+        near => format!("unknown model '{name}', {} known, nearest: {}", stock.len(), near.join(", ")),
+    })
+}
+
+fn unknown_version(name: &str, version: &str, shelf: &Shelf) -> Error {
+    let known: Vec<_> = shelf.entries().filter_map(|(version, _)| version.as_ref()).map(Version::as_str).collect();
     Error::not_found(if known.is_empty() {
         format!("unknown version '{version}' of model '{name}', which has no versions")
     } else {
         format!("unknown version '{version}' of model '{name}', known: {}", known.join(", "))
     })
-}
-
-// === impl Entry ===
-
-impl Entry {
-    fn ready(&self) -> Option<Arc<Loaded>> {
-        self.outcome.get()?.as_ref().ok().cloned()
-    }
-
-    fn get(&self, name: &str, version: Option<&str>) -> Result<Arc<Loaded>, Error> {
-        let label = version.map(|version| format!(" version '{version}'")).unwrap_or_default();
-        match self.outcome.get() {
-            Some(Ok(loaded)) => Ok(loaded.clone()),
-            Some(Err(reason)) => {
-                Err(Error::new(ErrorKind::Unavailable, format!("model '{name}'{label} failed to load: {reason}")))
-            }
-            None => Err(Error::new(ErrorKind::Unavailable, format!("model '{name}'{label} is loading, try again"))),
-        }
-    }
-
-    fn state(&self) -> State {
-        match self.outcome.get() {
-            Some(Ok(loaded)) => State::Ready { size_bytes: loaded.model.size_bytes() },
-            Some(Err(reason)) => State::Failed { reason: reason.clone() },
-            None => State::Loading,
-        }
-    }
-}
-
-impl From<scan::Found> for Entry {
-    fn from(found: scan::Found) -> Self {
-        match found.files {
-            Ok(files) => Self { files: Some(files), outcome: OnceLock::new() },
-            Err(reason) => {
-                tracing::error!(model = found.name, version = found.version, %reason, "model cannot be served");
-                Self { files: None, outcome: OnceLock::from(Err(reason)) }
-            }
-        }
-    }
-}
-
-// === impl Listing ===
-
-impl Listing {
-    /// Whether it can be asked.
-    pub fn is_ready(&self) -> bool {
-        matches!(self.state, State::Ready { .. })
-    }
-
-    /// The protocol's word for the state, and why if it is not ready.
-    pub(crate) fn state_and_reason(&self) -> (&'static str, Option<&str>) {
-        match &self.state {
-            State::Ready { .. } => ("READY", None),
-            State::Loading => ("LOADING", None),
-            State::Failed { reason } => ("UNAVAILABLE", Some(reason)),
-        }
-    }
-}
-
-// === impl Loaded ===
-
-impl Loaded {
-    fn new(name: String, version: Option<String>, digest: String, model: Arc<dyn Model>) -> Self {
-        let served = served(&name, version.as_deref(), &digest);
-        Self { name, version, digest, served, model, counters: OnceLock::new() }
-    }
-
-    /// The model's name in storage.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Its version; absent when it has none.
-    pub fn version(&self) -> Option<&str> {
-        self.version.as_deref()
-    }
-
-    /// The first 12 hexadecimal digits of the model file's SHA-256; `-` for a model without a file.
-    pub fn digest(&self) -> &str {
-        &self.digest
-    }
-
-    /// The value of `x-modelway-served`: `model/version@digest`, with `-` for no version.
-    pub fn served(&self) -> &HeaderValue {
-        &self.served
-    }
-
-    /// The model itself.
-    pub fn model(&self) -> &Arc<dyn Model> {
-        &self.model
-    }
-}
-
-/// Percent-encodes what a header or gRPC metadata value cannot carry.
-fn served(name: &str, version: Option<&str>, digest: &str) -> HeaderValue {
-    let mut text = String::new();
-    for byte in format!("{name}/{}@{digest}", version.unwrap_or("-")).bytes() {
-        match byte {
-            b'%' => text.push_str("%25"),
-            byte if byte.is_ascii_graphic() => text.push(char::from(byte)),
-            byte => text.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("-"))
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 use tonic::Code;
+use tonic::metadata::MetadataValue;
 
 /// Why a request failed, in the words of the wire protocols.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -18,7 +19,7 @@ pub enum ErrorKind {
     TooLarge,
     /// This server is healthy and should not take the request: try another.
     Exhausted,
-    /// Known, not ready: loading, draining or failed to load.
+    /// Known, not ready: unloading or draining.
     Unavailable,
     /// The caller's deadline passed.
     DeadlineExceeded,
@@ -29,6 +30,8 @@ pub enum ErrorKind {
     /// A fault of ours.
     Internal,
 }
+
+// === impl ErrorKind ===
 
 impl ErrorKind {
     /// The status of a REST answer.
@@ -62,18 +65,59 @@ impl ErrorKind {
     }
 }
 
+/// Why a healthy server does not take a request: the value of [`REFUSED`].
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Refusal {
+    /// The memory budget is taken by models that are pinned or were used just now.
+    NoRoom,
+    /// The model is larger than the memory budget.
+    TooLarge,
+    /// The model could not be loaded here.
+    LoadFailed,
+    /// The model would be loaded after the caller's deadline.
+    Deadline,
+}
+
+/// The header and gRPC metadata key of a refusal; a gateway tries another server by it.
+pub(crate) const REFUSED: &str = "x-modelway-refused";
+
 /// A failed request: its kind, and a text that says what is wrong and what was expected.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
     kind: ErrorKind,
     message: Cow<'static, str>,
+    refusal: Option<Refusal>,
 }
+
+// === impl Refusal ===
+
+impl Refusal {
+    /// All reasons.
+    pub(crate) const ALL: [Self; 4] = [Self::NoRoom, Self::TooLarge, Self::LoadFailed, Self::Deadline];
+
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoRoom => "no-room",
+            Self::TooLarge => "too-large",
+            Self::LoadFailed => "load-failed",
+            Self::Deadline => "deadline",
+        }
+    }
+}
+
+// === impl Error ===
 
 impl Error {
     /// An error of this kind; the text is what the client reads.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), refusal: None }
+    }
+
+    /// This server is healthy and does not take the request: another one may.
+    pub fn refused(refusal: Refusal, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind: ErrorKind::Exhausted, message: message.into(), refusal: Some(refusal) }
     }
 
     /// The request is wrong.
@@ -96,6 +140,11 @@ impl Error {
         self.kind
     }
 
+    /// Why another server may take the request, if so.
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.refusal
+    }
+
     /// What the client reads.
     pub fn message(&self) -> &str {
         &self.message
@@ -104,6 +153,10 @@ impl Error {
 
 impl From<Error> for tonic::Status {
     fn from(error: Error) -> Self {
-        tonic::Status::new(error.kind.code(), error.message.into_owned())
+        let mut status = tonic::Status::new(error.kind.code(), error.message.into_owned());
+        if let Some(refusal) = error.refusal {
+            status.metadata_mut().insert(REFUSED, MetadataValue::from_static(refusal.as_str()));
+        }
+        status
     }
 }

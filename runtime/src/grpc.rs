@@ -3,7 +3,6 @@
 pub(crate) mod codec;
 
 mod convert;
-mod deadline;
 mod frames;
 mod service;
 
@@ -34,7 +33,7 @@ use frames::RequestFrames;
 use service::Inferences;
 
 /// Without the protocol's word for it, a client would read an empty reason.
-const METHODS: [&str; 8] = [
+const METHODS: [&str; 10] = [
     "ServerLive",
     "ServerReady",
     "ModelReady",
@@ -43,6 +42,8 @@ const METHODS: [&str; 8] = [
     "ModelInfer",
     "ModelStreamInfer",
     "RepositoryIndex",
+    "RepositoryModelLoad",
+    "RepositoryModelUnload",
 ];
 
 /// The names that the health service knows: the server as a whole, and the inference service.

@@ -1,9 +1,13 @@
 //! The Modelway runtime: a model server, as a library.
 //!
 //! Requests travel one way. A *front end* (`rest`, `grpc`) reads the wire and makes an
-//! [`InferRequest`]; the [`Catalogue`] finds the model; the model, made by one of the
-//! [`formats`], answers with a stream of [`InferResponse`]s; the front end writes it in the dialect
-//! that was asked. A format never sees HTTP, a front end never sees a format.
+//! [`InferRequest`]; the [`Catalogue`] finds the model, which *residency* loads if it is not in
+//! memory; the model, made by one of the [`formats`], answers with a stream of [`InferResponse`]s;
+//! the front end writes it in the dialect that was asked. A format never sees HTTP, a front end
+//! never sees a format.
+//!
+//! The catalogue is what stands in storage, kept up to date; residency is what of it is in memory:
+//! a budget of bytes, in which [`ResidencyOptions`] say what may be loaded and evicted.
 //!
 //! [`Server`] puts it together.
 //!
@@ -13,7 +17,9 @@
 #![forbid(unsafe_code)]
 
 mod catalogue;
+mod deadline;
 mod error;
+mod fingerprint;
 mod grpc;
 mod listing;
 mod message;
@@ -21,6 +27,7 @@ mod metrics;
 mod model;
 mod parameter;
 mod protocol;
+mod residency;
 mod rest;
 mod routing;
 mod server;
@@ -31,11 +38,13 @@ mod testing;
 
 pub mod formats;
 
-pub use catalogue::{Catalogue, Listing, Loaded, State};
-pub use error::{Error, ErrorKind};
+pub use catalogue::Catalogue;
+pub use error::{Error, ErrorKind, Refusal};
+pub use listing::{Listing, State};
 pub use message::{InferRequest, InferResponse, RequestedOutput};
 pub use model::{BatchModel, Batched, Context, Device, Model, ModelMetadata, ResponseStream, TensorSpec};
 pub use parameter::{Parameter, Parameters};
 pub use protocol::proto;
+pub use residency::{Loaded, Mode, ResidencyOptions, default_memory};
 pub use server::{Options, Server};
 pub use tensor::{DataType, Tensor, TensorData};

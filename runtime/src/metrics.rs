@@ -3,6 +3,7 @@
 //! Names are Triton's where Triton has the same number, so that its dashboards fit; ours begin with
 //! `modelway_`. Labels are models that stand in storage: no request can invent a series.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{
@@ -12,6 +13,7 @@ use prometheus::{
 
 use crate::error::Error;
 use crate::listing::{Listing, State};
+use crate::residency::Residency;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +26,7 @@ const MODEL_LABELS: [&str; 2] = ["model", "version"];
 /// The server's numbers.
 pub(crate) struct Metrics {
     registry: Registry,
+    residency: Arc<Residency>,
     success: IntCounterVec,
     failure: IntCounterVec,
     inferences: IntCounterVec,
@@ -49,8 +52,10 @@ pub(crate) struct ModelCounters {
 // === impl Metrics ===
 
 impl Metrics {
-    pub(crate) fn new() -> Result<Self, prometheus::Error> {
+    /// With the numbers of what is in memory.
+    pub(crate) fn new(residency: &Arc<Residency>) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
+        residency.register(&registry)?;
         let counter = |name: &str, help: &str| {
             let counter = IntCounterVec::new(Opts::new(name, help), &MODEL_LABELS)?;
             registry.register(Box::new(counter.clone()))?;
@@ -77,6 +82,7 @@ impl Metrics {
         registry.register(Box::new(in_flight.clone()))?;
         Ok(Self {
             registry,
+            residency: residency.clone(),
             success,
             failure,
             inferences,
@@ -108,7 +114,7 @@ impl Metrics {
     }
 
     /// The exposition in Prometheus' text format, with the stock of models.
-    pub(crate) fn text(&self, models: impl Iterator<Item = Listing>) -> Result<Vec<u8>, Error> {
+    pub(crate) fn text(&self, models: &[Listing]) -> Result<Vec<u8>, Error> {
         self.take_stock(models);
         let mut text = Vec::new();
         TextEncoder::new()
@@ -117,20 +123,29 @@ impl Metrics {
         Ok(text)
     }
 
-    fn take_stock(&self, models: impl Iterator<Item = Listing>) {
-        let (mut ready, mut loading, mut failed) = (0, 0, 0);
+    fn take_stock(&self, models: &[Listing]) {
+        self.residency.take_stock();
+        // What is no longer in memory has no bytes to show.
+        self.resident_bytes.reset();
+        let mut counts = [("unloaded", 0), ("loading", 0), ("ready", 0), ("failed", 0), ("unloading", 0)];
         for listing in models {
-            match listing.state {
+            let state = match &listing.state {
+                State::Unloaded => "unloaded",
+                State::Queued | State::Loading => "loading",
                 State::Ready { size_bytes } => {
-                    ready += 1;
                     let labels = [listing.name.as_str(), listing.version.as_deref().unwrap_or("")];
-                    self.resident_bytes.with_label_values(&labels).set(i64::try_from(size_bytes).unwrap_or(i64::MAX));
+                    let size_bytes = i64::try_from(*size_bytes).unwrap_or(i64::MAX);
+                    self.resident_bytes.with_label_values(&labels).set(size_bytes);
+                    "ready"
                 }
-                State::Loading => loading += 1,
-                State::Failed { .. } => failed += 1,
+                State::Failed { .. } => "failed",
+                State::Unloading => "unloading",
+            };
+            for (name, count) in &mut counts {
+                *count += i64::from(*name == state);
             }
         }
-        for (state, count) in [("ready", ready), ("loading", loading), ("failed", failed)] {
+        for (state, count) in counts {
             self.models.with_label_values(&[state]).set(count);
         }
     }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Error;
 use crate::message::{InferRequest, InferResponse};
 use crate::parameter::Parameters;
+use crate::residency::Lease;
 use crate::tensor::{DataType, Tensor};
 
 /// Responses as they come; the stream ends after the last one or after an error.
@@ -51,11 +52,23 @@ pub struct ModelMetadata {
     pub properties: std::collections::BTreeMap<String, String>,
 }
 
-/// What comes with a request beside its content.
+/// What comes with a request beside its content. Keep it as long as you compute with the model: its
+/// memory counts as taken until the last context is dropped.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     /// Cancelled when nobody waits for the answer any more.
     pub cancelled: CancellationToken,
+    /// Keeps the model's memory counted; dropped after all that uses the model.
+    _lease: Option<Arc<Lease>>,
+}
+
+// === impl Context ===
+
+impl Context {
+    /// The context of a request to a model in memory.
+    pub(crate) fn new(cancelled: CancellationToken, lease: Arc<Lease>) -> Self {
+        Self { cancelled, _lease: Some(lease) }
+    }
 }
 
 /// A loaded model.
@@ -155,7 +168,11 @@ impl<M: BatchModel> Model for Batched<M> {
                 if context.cancelled.is_cancelled() {
                     return Err(Error::new(crate::ErrorKind::Cancelled, "the client went away"));
                 }
-                respond(model.as_ref(), &request)
+                let answer = respond(model.as_ref(), &request);
+                // In this order: the context says that the model is still used.
+                drop(model);
+                drop(context);
+                answer
             });
             task.await.unwrap_or_else(|fault| Err(Error::internal(format!("the model's computation stopped: {fault}"))))
         }))

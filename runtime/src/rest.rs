@@ -9,6 +9,7 @@ mod infer;
 mod json;
 mod models;
 mod offload;
+mod repository;
 pub(crate) mod server;
 
 #[cfg(test)]
@@ -36,7 +37,7 @@ pub(crate) struct Rest {
 }
 
 /// What the protocol has and this server does not.
-const UNIMPLEMENTED: [&str; 15] = [
+const UNIMPLEMENTED: [&str; 13] = [
     "/v2/logging",
     "/v2/models/stats",
     "/v2/models/{model}/config",
@@ -49,8 +50,6 @@ const UNIMPLEMENTED: [&str; 15] = [
     "/v2/models/{model}/versions/{version}/generate_stream",
     "/v2/models/{model}/versions/{version}/stats",
     "/v2/models/{model}/versions/{version}/trace/setting",
-    "/v2/repository/models/{model}/load",
-    "/v2/repository/models/{model}/unload",
     "/v2/trace/setting",
 ];
 
@@ -75,7 +74,9 @@ impl Rest {
             .route("/v2/models/{model}/versions/{version}", get(models::metadata))
             .route("/v2/models/{model}/versions/{version}/ready", get(models::ready))
             .route("/v2/models/{model}/versions/{version}/infer", post(infer::infer))
-            .route("/v2/repository/index", post(models::index))
+            .route("/v2/repository/index", post(repository::index))
+            .route("/v2/repository/models/{model}/load", post(repository::load))
+            .route("/v2/repository/models/{model}/unload", post(repository::unload))
             .route("/metrics", get(server::metrics));
         for path in UNIMPLEMENTED {
             routes = routes.route(path, any(unimplemented));

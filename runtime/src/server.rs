@@ -63,7 +63,7 @@ impl Server {
         Ok(Self { serving, catalogue, router, health, drain_timeout: options.drain_timeout })
     }
 
-    /// Loads the models and answers on the listeners until `stop` ends; then accepts nothing more,
+    /// Loads what is to be loaded at the start, looks after changes in storage, and answers on the listeners until `stop` ends; then accepts nothing more,
     /// says that it is not ready, finishes what is in flight, and after the drain timeout cuts off
     /// the rest.
     ///
@@ -74,17 +74,19 @@ impl Server {
         let loading = tokio::spawn({
             let (catalogue, health) = (self.catalogue.clone(), self.health.clone());
             async move {
-                catalogue.load_all().await;
+                catalogue.load_at_start().await;
                 health.set_serving(true).await;
-                let listings: Vec<_> = catalogue.listings().collect();
-                let ready = listings.iter().filter(|listing| listing.is_ready()).count();
-                tracing::info!(ready, failed = listings.len() - ready, "models loaded");
+                let listings = catalogue.listings();
+                let in_memory = listings.iter().filter(|listing| listing.is_ready()).count();
+                tracing::info!(models = listings.len(), in_memory, "ready");
             }
         });
+        let watching = tokio::spawn(self.catalogue.clone().watch());
         let connections = Connections::accept(listeners, &self.router);
         stop.await;
         tracing::info!(connections = connections.count(), "shutting down, finishing what is in flight");
         loading.abort();
+        watching.abort();
         self.serving.drain();
         self.health.set_serving(false).await;
         connections.finish(self.drain_timeout).await;

@@ -9,11 +9,12 @@ use std::time::Instant;
 use futures_util::{FutureExt, Stream, StreamExt};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::catalogue::{Catalogue, Loaded};
+use crate::catalogue::Catalogue;
 use crate::error::{Error, ErrorKind};
 use crate::message::{InferRequest, InferResponse};
 use crate::metrics::{Metrics, ModelCounters};
-use crate::model::{Context, ModelMetadata, ResponseStream};
+use crate::model::{Context, ResponseStream};
+use crate::residency::Loaded;
 
 #[cfg(test)]
 mod tests;
@@ -43,7 +44,8 @@ pub(crate) struct Inference {
 
 impl Serving {
     pub(crate) fn new(catalogue: Arc<Catalogue>) -> Result<Self, prometheus::Error> {
-        Ok(Self { catalogue, metrics: Metrics::new()?, is_draining: AtomicBool::new(false) })
+        let metrics = Metrics::new(catalogue.residency())?;
+        Ok(Self { catalogue, metrics, is_draining: AtomicBool::new(false) })
     }
 
     pub(crate) fn catalogue(&self) -> &Catalogue {
@@ -74,7 +76,7 @@ impl Serving {
     pub(crate) fn infer(&self, loaded: Arc<Loaded>, request: InferRequest) -> Result<Inference, Error> {
         let started = Instant::now();
         let counters = counters(&loaded, &self.metrics);
-        if let Err(error) = check(loaded.model().metadata(), &request) {
+        if let Err(error) = check(&loaded, &request) {
             counters.ended(false, started.elapsed());
             return Err(error);
         }
@@ -82,7 +84,7 @@ impl Serving {
         let wanted = request.outputs.iter().map(|output| output.name.clone()).collect();
         let rows = request.inputs.first().and_then(|input| input.shape().first().copied()).unwrap_or(1);
         let model = loaded.model().clone();
-        let responses = model.infer(request, Context { cancelled: cancelled.clone() });
+        let responses = model.infer(request, Context::new(cancelled.clone(), loaded.lease().clone()));
         let in_flight = self.metrics.in_flight().clone();
         in_flight.inc();
         let _cancel = cancelled.drop_guard();
@@ -94,10 +96,14 @@ fn counters<'a>(loaded: &'a Loaded, metrics: &Metrics) -> &'a ModelCounters {
     loaded.counters.get_or_init(|| metrics.of_model(loaded.name(), loaded.version()))
 }
 
-fn check(metadata: &ModelMetadata, request: &InferRequest) -> Result<(), Error> {
+fn check(loaded: &Loaded, request: &InferRequest) -> Result<(), Error> {
     if request.inputs.is_empty() {
         return Err(Error::invalid("the request has no inputs"));
     }
+    if let Some(most) = loaded.max_batch_size() {
+        check_batch_size(request, most)?;
+    }
+    let metadata = loaded.model().metadata();
     if metadata.outputs.is_empty() {
         return Ok(());
     }
@@ -105,6 +111,17 @@ fn check(metadata: &ModelMetadata, request: &InferRequest) -> Result<(), Error> 
         if !metadata.outputs.iter().any(|output| output.name == wanted.name) {
             let known: Vec<_> = metadata.outputs.iter().map(|output| output.name.as_str()).collect();
             let text = format!("unknown output '{}', the model gives: {}", wanted.name, known.join(", "));
+            return Err(Error::invalid(text));
+        }
+    }
+    Ok(())
+}
+
+fn check_batch_size(request: &InferRequest, most: u64) -> Result<(), Error> {
+    for input in &request.inputs {
+        let rows = input.shape().first().copied().unwrap_or(1);
+        if u64::try_from(rows).unwrap_or(u64::MAX) > most {
+            let text = format!("input '{}' has {rows} rows, max_batch_size of the model is {most}", input.name);
             return Err(Error::invalid(text));
         }
     }
@@ -188,6 +205,7 @@ impl Stream for Inference {
 
 impl Drop for Inference {
     fn drop(&mut self) {
+        self.loaded.touch();
         self.in_flight.dec();
         if let Some(counters) = self.loaded.counters.get() {
             // Dropped before its end: nobody got the answer.

@@ -47,7 +47,9 @@ impl Programs {
     /// The command that starts a runtime on a port of its own choice.
     pub(crate) fn runtime(&self, deployment: &Deployment) -> Command {
         let mut command = self.tied_to_us(&self.modelway);
-        command.args(["serve", "--host", "127.0.0.1", "--port", "0", "--models"]).arg(&deployment.models);
+        command.args(["serve", "--host", "127.0.0.1", "--port", "0"]);
+        // Its readiness is to mean that the models were loaded.
+        command.arg("--preload").arg("--models").arg(&deployment.models);
         command
     }
 

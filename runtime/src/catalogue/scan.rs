@@ -1,11 +1,14 @@
 //! What stands in a models folder.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::catalogue::settings::Settings;
+use crate::catalogue::settings::{self, Settings};
+use crate::catalogue::triton::{self, Config};
+use crate::fingerprint::Fingerprint;
 use crate::formats::{Format, ModelFiles};
 
 /// A model in storage.
@@ -17,51 +20,108 @@ pub(super) struct Found {
     pub(super) path: PathBuf,
     /// What to load, or why nothing can be.
     pub(super) files: Result<ModelFiles, String>,
+    pub(super) fingerprint: Fingerprint,
+    /// Rows that a request may have, if the settings limit them.
+    pub(super) max_batch_size: Option<u64>,
+    /// The settings say which versions are served.
+    pub(super) has_policy: bool,
 }
 
 /// Looks through the entries of the folder, in order of their names.
 pub(super) fn scan(folder: &Path, formats: &[Arc<dyn Format>]) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
     for path in visible_entries(folder)? {
-        if path.is_dir() {
-            let Some(name) = text_of(path.file_name()) else { continue };
-            scan_model_folder(&name, &path, formats, &mut found);
-            continue;
-        }
-        let files = ModelFiles { path: path.clone(), format: None };
-        match text_of(path.file_stem()) {
-            Some(name) if is_recognised(&files, formats) => {
-                found.push(Found { name, version: None, path, files: Ok(files) });
-            }
-            _ => tracing::debug!(path = %path.display(), "no model, skipped"),
-        }
+        scan_entry(path, formats, &mut found);
     }
     Ok(found)
 }
 
+/// Looks at one model. Most stand in an entry of their own name; only the settings of another entry
+/// can say otherwise, and then all are looked through.
+pub(super) fn scan_model(folder: &Path, name: &str, formats: &[Arc<dyn Format>]) -> io::Result<Vec<Found>> {
+    let is_an_entry = !name.is_empty() && !name.contains(['/', '\0']) && !is_hidden(OsStr::new(name));
+    let mut found = Vec::new();
+    if is_an_entry && folder.join(name).is_dir() {
+        scan_entry(folder.join(name), formats, &mut found);
+    }
+    if !found.iter().any(|found| found.name == name) {
+        found = scan(folder, formats)?;
+    }
+    found.retain(|found| found.name == name);
+    Ok(found)
+}
+
+fn scan_entry(path: PathBuf, formats: &[Arc<dyn Format>], found: &mut Vec<Found>) {
+    if path.is_dir() {
+        if let Some(name) = text_of(path.file_name()) {
+            scan_model_folder(&name, &path, formats, found);
+        }
+        return;
+    }
+    let files = ModelFiles { path: path.clone(), format: None };
+    match text_of(path.file_stem()) {
+        Some(name) if is_recognised(&files, formats) => {
+            let fingerprint = Fingerprint::of([path.as_path()]);
+            found.push(Found {
+                name,
+                version: None,
+                path,
+                files: Ok(files),
+                fingerprint,
+                max_batch_size: None,
+                has_policy: false,
+            });
+        }
+        _ => tracing::debug!(path = %path.display(), "no model, skipped"),
+    }
+}
+
 fn scan_model_folder(name: &str, folder: &Path, formats: &[Arc<dyn Format>], found: &mut Vec<Found>) {
+    let config = Config::read(folder);
+    let (config, fault) = match config {
+        Ok(config) => (config, None),
+        Err(reason) => (Config::default(), Some(reason)),
+    };
+    let name = config.name.as_deref().unwrap_or(name);
+    let mut add = |name: String, version: Option<String>, path: &Path, files: Result<ModelFiles, String>| {
+        let files = fault.clone().map_or(files, Err);
+        let fingerprint = fingerprint(folder, path, files.as_ref().ok());
+        let (max_batch_size, has_policy) = (config.max_batch_size, config.policy.is_some());
+        found.push(Found { name, version, path: path.to_owned(), files, fingerprint, max_batch_size, has_policy });
+    };
     let whole = locate(folder, formats);
     let has_model = !matches!(whole, Located::Nothing);
     if let Located::Model { name: own_name, version, files } = whole {
-        let name = own_name.unwrap_or_else(|| name.to_owned());
-        found.push(Found { name, version, path: folder.to_owned(), files });
+        add(own_name.unwrap_or_else(|| name.to_owned()), version, folder, files);
+    }
+    let mut versions: Vec<String> = Vec::new();
+    for path in visible_entries(folder).unwrap_or_default().into_iter().filter(|path| path.is_dir()) {
+        versions.extend(text_of(path.file_name()));
+    }
+    if let Some(policy) = &config.policy {
+        policy.select(&mut versions);
     }
     let mut has_versions = false;
-    for path in visible_entries(folder).unwrap_or_default().into_iter().filter(|path| path.is_dir()) {
-        let Some(version) = text_of(path.file_name()) else { continue };
+    for version in versions {
         let is_number = version.bytes().all(|byte| byte.is_ascii_digit());
+        let path = folder.join(&version);
         let files = match locate(&path, formats) {
             Located::Model { files, .. } => files,
             Located::Nothing if is_number => Err(nothing_in(&path)),
             Located::Nothing => continue,
         };
         has_versions = true;
-        found.push(Found { name: name.to_owned(), version: Some(version), path, files });
+        add(name.to_owned(), Some(version), &path, files);
     }
     if !has_model && !has_versions {
-        let files = Err(nothing_in(folder));
-        found.push(Found { name: name.to_owned(), version: None, path: folder.to_owned(), files });
+        add(name.to_owned(), None, folder, Err(nothing_in(folder)));
     }
+}
+
+/// Of the model's files and of what says how to read them; of the whole folder when nothing can be loaded.
+fn fingerprint(folder: &Path, own: &Path, files: Option<&ModelFiles>) -> Fingerprint {
+    let (settings, config) = (own.join(settings::FILE), folder.join(triton::FILE));
+    Fingerprint::of([files.map_or(own, |files| &files.path), &settings, &config])
 }
 
 enum Located {
@@ -126,7 +186,7 @@ fn visible_entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        if !name.as_encoded_bytes().starts_with(b".") && name != "lost+found" {
+        if !is_hidden(&name) {
             paths.push(entry.path());
         }
     }
@@ -134,7 +194,11 @@ fn visible_entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn text_of(name: Option<&std::ffi::OsStr>) -> Option<String> {
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".") || name == "lost+found"
+}
+
+fn text_of(name: Option<&OsStr>) -> Option<String> {
     let text = name?.to_str();
     if text.is_none() {
         tracing::warn!(?name, "name is not UTF-8, skipped");

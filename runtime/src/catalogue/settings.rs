@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 /// The file's name in a model's folder.
-const FILE: &str = "model-settings.json";
+pub(super) const FILE: &str = "model-settings.json";
 
 /// What the file says; members that MLServer has and this server has no use for are ignored.
 #[derive(Debug, Default, Deserialize)]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::formats::LoadError;
+use crate::formats::ModelFiles;
 use crate::testing::{Echo, RowSum};
 use std::fs;
 use std::path::PathBuf;
@@ -38,16 +39,19 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 }
 
 async fn loaded(files: &[(&str, &str)]) -> Arc<Catalogue> {
-    let folder = folder(files);
+    loaded_from(&folder(files)).await
+}
+
+async fn loaded_from(folder: &TempDir) -> Arc<Catalogue> {
     let catalogue = Arc::new(Catalogue::scan(folder.path(), vec![Arc::new(EchoFormat)]).unwrap());
-    assert!(!catalogue.is_settled() || catalogue.listings().all(|listing| !listing.is_ready()));
+    assert!(catalogue.listings().iter().all(|listing| !listing.is_ready()));
     catalogue.load_all().await;
     assert!(catalogue.is_settled());
     catalogue
 }
 
-fn served(catalogue: &Catalogue, name: &str, version: Option<&str>) -> String {
-    match catalogue.find(name, version) {
+async fn served(catalogue: &Catalogue, name: &str, version: Option<&str>) -> String {
+    match catalogue.find(name, version).await {
         Ok(loaded) => loaded.served().to_str().unwrap().to_owned(),
         Err(error) => format!("{:?}: {}", error.kind(), error.message()),
     }
@@ -59,26 +63,26 @@ const DIGEST: &str = "092c79e8f80e";
 #[tokio::test]
 async fn a_file_is_a_model_of_its_own_name() {
     let catalogue = loaded(&[("digits.echo", "echo"), ("README.md", "text"), (".hidden.echo", "echo")]).await;
-    assert_eq!(catalogue.names().collect::<Vec<_>>(), ["digits"]);
-    assert_eq!(served(&catalogue, "digits", None), format!("digits/-@{DIGEST}"));
-    assert_eq!(catalogue.find("digits", None).unwrap().digest(), DIGEST);
-    assert_eq!(catalogue.ready_versions("digits"), [""; 0]);
+    assert_eq!(catalogue.names(), ["digits"]);
+    assert_eq!(served(&catalogue, "digits", None).await, format!("digits/-@{DIGEST}"));
+    assert_eq!(catalogue.find("digits", None).await.unwrap().digest(), DIGEST);
+    assert_eq!(catalogue.available_versions("digits"), [""; 0]);
 }
 
 #[tokio::test]
 async fn a_folder_is_a_model_with_its_well_known_or_only_file() {
     let files = [("a/model.echo", "echo"), ("a/other.echo", "echo"), ("b/only.echo", "echo"), ("b/notes.txt", "")];
     let catalogue = loaded(&files).await;
-    assert_eq!(served(&catalogue, "a", None), format!("a/-@{DIGEST}"));
-    assert_eq!(served(&catalogue, "b", None), format!("b/-@{DIGEST}"));
+    assert_eq!(served(&catalogue, "a", None).await, format!("a/-@{DIGEST}"));
+    assert_eq!(served(&catalogue, "b", None).await, format!("b/-@{DIGEST}"));
 }
 
 #[tokio::test]
 async fn a_folder_without_a_choice_says_what_is_missing() {
     let catalogue = loaded(&[("none/notes.txt", ""), ("two/a.echo", "echo"), ("two/b.echo", "echo")]).await;
-    let none = served(&catalogue, "none", None);
-    assert!(none.starts_with("Unavailable: model 'none' failed to load: no model file in "), "{none}");
-    let two = served(&catalogue, "two", None);
+    let none = served(&catalogue, "none", None).await;
+    assert!(none.starts_with("Exhausted: model 'none' failed to load: no model file in "), "{none}");
+    let two = served(&catalogue, "two", None).await;
     assert!(two.contains("has 2 model files, expected one"), "{two}");
 }
 
@@ -92,33 +96,36 @@ async fn version_folders_are_versions_and_the_highest_number_is_the_default() {
         ("m/config.pbtxt", ""),
     ];
     let catalogue = loaded(&files).await;
-    assert_eq!(catalogue.ready_versions("m"), ["v0.1.0", "9", "10"]);
-    assert_eq!(served(&catalogue, "m", None), format!("m/10@{DIGEST}"));
-    assert_eq!(served(&catalogue, "m", Some("v0.1.0")), format!("m/v0.1.0@{DIGEST}"));
-    assert_eq!(served(&catalogue, "m", Some("8")), "NotFound: unknown version '8' of model 'm', known: v0.1.0, 9, 10");
+    assert_eq!(catalogue.available_versions("m"), ["v0.1.0", "9", "10"]);
+    assert_eq!(served(&catalogue, "m", None).await, format!("m/10@{DIGEST}"));
+    assert_eq!(served(&catalogue, "m", Some("v0.1.0")).await, format!("m/v0.1.0@{DIGEST}"));
+    assert_eq!(
+        served(&catalogue, "m", Some("8")).await,
+        "NotFound: unknown version '8' of model 'm', known: v0.1.0, 9, 10"
+    );
 }
 
 #[tokio::test]
 async fn a_broken_highest_version_leaves_the_next_one_serving() {
     let catalogue = loaded(&[("m/1/model.echo", "echo"), ("m/2/model.echo", "rubbish"), ("m/3/empty.txt", "")]).await;
-    assert_eq!(served(&catalogue, "m", None), format!("m/1@{DIGEST}"));
+    assert_eq!(served(&catalogue, "m", None).await, format!("m/1@{DIGEST}"));
     assert_eq!(
-        served(&catalogue, "m", Some("2")),
-        "Unavailable: model 'm' version '2' failed to load: expected 'echo', got 'rubbish'"
+        served(&catalogue, "m", Some("2")).await,
+        "Exhausted: model 'm' version '2' failed to load: expected 'echo', got 'rubbish' (tried again in 1 s)"
     );
-    assert!(served(&catalogue, "m", Some("3")).contains("no model file in"));
+    assert!(served(&catalogue, "m", Some("3")).await.contains("no model file in"));
 }
 
 #[tokio::test]
 async fn a_broken_model_keeps_its_reason_and_the_others_serve() {
     let catalogue = loaded(&[("bad.echo", "rubbish"), ("good.echo", "echo"), ("worse.echo", "panic")]).await;
     assert_eq!(
-        served(&catalogue, "bad", None),
-        "Unavailable: model 'bad' failed to load: expected 'echo', got 'rubbish'"
+        served(&catalogue, "bad", None).await,
+        "Exhausted: model 'bad' failed to load: expected 'echo', got 'rubbish' (tried again in 1 s)"
     );
-    assert!(served(&catalogue, "worse", None).contains("the reader stopped"));
-    assert_eq!(served(&catalogue, "good", None), format!("good/-@{DIGEST}"));
-    let states: Vec<_> = catalogue.listings().map(|listing| listing.state_and_reason().0).collect();
+    assert!(served(&catalogue, "worse", None).await.contains("the reader stopped"));
+    assert_eq!(served(&catalogue, "good", None).await, format!("good/-@{DIGEST}"));
+    let states: Vec<_> = catalogue.listings().iter().map(|listing| listing.state_and_reason().0).collect();
     assert_eq!(states, ["UNAVAILABLE", "READY", "UNAVAILABLE"]);
 }
 
@@ -129,11 +136,12 @@ async fn files_that_are_not_what_their_names_say_do_not_keep_others_from_serving
     formats.push(Arc::new(EchoFormat));
     let catalogue = Arc::new(Catalogue::scan(folder.path(), formats).unwrap());
     catalogue.load_all().await;
-    let ready: Vec<_> = catalogue.listings().filter(Listing::is_ready).map(|listing| listing.name).collect();
+    let ready: Vec<_> =
+        catalogue.listings().into_iter().filter(Listing::is_ready).map(|listing| listing.name).collect();
     assert_eq!(ready, ["good"]);
     for name in ["noise", "empty"] {
-        let refused = served(&catalogue, name, None);
-        assert!(refused.starts_with(&format!("Unavailable: model '{name}' failed to load: ")), "{refused}");
+        let refused = served(&catalogue, name, None).await;
+        assert!(refused.starts_with(&format!("Exhausted: model '{name}' failed to load: ")), "{refused}");
     }
 }
 
@@ -142,8 +150,8 @@ async fn mlservers_settings_name_the_model_its_version_and_its_file() {
     let settings = r#"{"name": "mnist", "implementation": "mlserver_echo.EchoModel", "max_batch_size": 3,
                        "parameters": {"uri": "./files/weights.bin", "version": "v1.2.3"}}"#;
     let catalogue = loaded(&[("x/model-settings.json", settings), ("x/files/weights.bin", "echo")]).await;
-    assert_eq!(served(&catalogue, "mnist", None), format!("mnist/v1.2.3@{DIGEST}"));
-    assert_eq!(catalogue.names().collect::<Vec<_>>(), ["mnist"]);
+    assert_eq!(served(&catalogue, "mnist", None).await, format!("mnist/v1.2.3@{DIGEST}"));
+    assert_eq!(catalogue.names(), ["mnist"]);
 }
 
 #[tokio::test]
@@ -158,51 +166,46 @@ async fn settings_that_lead_nowhere_say_so() {
         ("d/model-settings.json", "{}"),
     ])
     .await;
-    assert!(served(&catalogue, "a", None).contains("model-settings.json: EOF"));
-    assert!(served(&catalogue, "b", None).contains("gone.echo: No such file"));
-    assert!(served(&catalogue, "c", None).contains("no model format 'xgboost' in this server, it has: echo"));
-    assert!(served(&catalogue, "d", None).contains("no model file in"));
+    assert!(served(&catalogue, "a", None).await.contains("model-settings.json: EOF"));
+    assert!(served(&catalogue, "b", None).await.contains("gone.echo: No such file"));
+    assert!(served(&catalogue, "c", None).await.contains("no model format 'xgboost' in this server, it has: echo"));
+    assert!(served(&catalogue, "d", None).await.contains("no model file in"));
 }
 
 #[tokio::test]
 async fn a_name_that_stands_twice_serves_its_first_entry() {
     let catalogue = loaded(&[("m/model.echo", "echo"), ("m.echo", "rubbish")]).await;
-    assert_eq!(served(&catalogue, "m", None), format!("m/-@{DIGEST}"));
+    assert_eq!(served(&catalogue, "m", None).await, format!("m/-@{DIGEST}"));
 }
 
 #[tokio::test]
-async fn before_it_is_loaded_a_model_is_unavailable() {
-    let folder = folder(&[("m.echo", "echo")]);
-    let catalogue = Catalogue::scan(folder.path(), vec![Arc::new(EchoFormat)]).unwrap();
-    assert_eq!(served(&catalogue, "m", None), "Unavailable: model 'm' is loading, try again");
-    assert!(!catalogue.is_settled());
-}
-
-#[test]
-fn an_unknown_name_is_answered_with_the_nearest_ones() {
+async fn an_unknown_name_is_answered_with_the_nearest_ones() {
     let models = |names: &[&str]| Catalogue::of(names.iter().map(|&name| (name, None, RowSum::model())));
     assert_eq!(
-        served(&models(&["sklearn-mnist", "echo"]), "sklearn-minst", None),
+        served(&models(&["sklearn-mnist", "echo"]), "sklearn-minst", None).await,
         "NotFound: unknown model 'sklearn-minst', known: sklearn-mnist, echo"
     );
     let many: Vec<_> = (0..1000).map(|number| format!("model-{number:03}")).collect();
     let many = Catalogue::of(many.into_iter().map(|name| (name, None, RowSum::model())));
-    let text = served(&many, "model-0500", None);
+    let text = served(&many, "model-0500", None).await;
     assert!(text.starts_with("NotFound: unknown model 'model-0500', 1000 known, nearest: model-050"), "{text}");
-    assert_eq!(served(&models(&[]), "m", None), "NotFound: unknown model 'm', this server has none");
-    assert_eq!(served(&models(&["m"]), "", None), "NotFound: the request names no model");
+    assert_eq!(served(&models(&[]), "m", None).await, "NotFound: unknown model 'm', this server has none");
+    assert_eq!(served(&models(&["m"]), "", None).await, "NotFound: the request names no model");
 }
 
-#[test]
-fn a_version_asked_of_a_model_without_versions_is_unknown() {
+#[tokio::test]
+async fn a_version_asked_of_a_model_without_versions_is_unknown() {
     let catalogue = Catalogue::of([("m", None, RowSum::model())]);
-    assert_eq!(served(&catalogue, "m", Some("1")), "NotFound: unknown version '1' of model 'm', which has no versions");
+    assert_eq!(
+        served(&catalogue, "m", Some("1")).await,
+        "NotFound: unknown version '1' of model 'm', which has no versions"
+    );
 }
 
-#[test]
-fn names_that_a_header_cannot_carry_are_percent_encoded() {
+#[tokio::test]
+async fn names_that_a_header_cannot_carry_are_percent_encoded() {
     let catalogue = Catalogue::of([("tenant a/ä%", None, RowSum::model())]);
-    assert_eq!(served(&catalogue, "tenant a/ä%", None), "tenant%20a/%C3%A4%25/-@-");
+    assert_eq!(served(&catalogue, "tenant a/ä%", None).await, "tenant%20a/%C3%A4%25/-@-");
 }
 
 #[test]

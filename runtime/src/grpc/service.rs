@@ -4,21 +4,24 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::future::Either;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::catalogue::Loaded;
+use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::grpc::convert::{self, Envelope, Read};
-use crate::grpc::deadline::Deadline;
 use crate::protocol::proto::grpc_inference_service_server::GrpcInferenceService;
+use crate::protocol::proto::model_repository_parameter::ParameterChoice as RepositoryParameter;
 use crate::protocol::proto::repository_index_response::ModelIndex;
 use crate::protocol::proto::{
     ModelInferRequest, ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse, ModelReadyRequest,
-    ModelReadyResponse, ModelStreamInferResponse, RepositoryIndexRequest, RepositoryIndexResponse, ServerLiveRequest,
-    ServerLiveResponse, ServerMetadataRequest, ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
+    ModelReadyResponse, ModelStreamInferResponse, RepositoryIndexRequest, RepositoryIndexResponse,
+    RepositoryModelLoadRequest, RepositoryModelLoadResponse, RepositoryModelUnloadRequest,
+    RepositoryModelUnloadResponse, ServerLiveRequest, ServerLiveResponse, ServerMetadataRequest,
+    ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
 };
+use crate::residency::Loaded;
 use crate::rest::server::{EXTENSIONS, NAME, VERSION};
 use crate::routing::{Routing, SERVED};
 use crate::serving::{Inference, Serving};
@@ -42,20 +45,26 @@ impl Inferences {
         Self { serving }
     }
 
-    fn find(&self, routing: &Routing, name: &str, version: &str) -> Result<Arc<Loaded>, Error> {
-        let version = Some(version).filter(|version| !version.is_empty());
-        let (model, version) = routing.apply(name, version);
-        self.serving.catalogue().find(model, version)
+    async fn find(
+        &self,
+        deadline: Deadline,
+        routing: &Routing,
+        name: &str,
+        version: &str,
+    ) -> Result<Arc<Loaded>, Error> {
+        let (model, version) = routing.apply(name, named(version));
+        self.serving.catalogue().find_before(deadline.moment(), model, version).await
     }
 
     /// Reads the message and puts it to the model; `served` is filled once the model is known.
-    fn begin(
+    async fn begin(
         &self,
+        deadline: Deadline,
         routing: &Routing,
         message: ModelInferRequest,
         served: &mut Option<Arc<Loaded>>,
     ) -> Result<Begun, Error> {
-        let loaded = self.find(routing, &message.model_name, &message.model_version)?;
+        let loaded = self.find(deadline, routing, &message.model_name, &message.model_version).await?;
         *served = Some(loaded.clone());
         let Read { mut request, is_raw } = convert::read(message)?;
         let envelope = Envelope {
@@ -71,8 +80,9 @@ impl Inferences {
 
     /// Every response to one message of a stream, or the one that says why there is none.
     fn answer(
-        &self,
-        routing: &Routing,
+        self,
+        deadline: Deadline,
+        routing: Arc<Routing>,
         message: ModelInferRequest,
     ) -> impl Stream<Item = Result<ModelStreamInferResponse, Status>> + Send + use<> {
         let failed = ModelInferResponse {
@@ -81,7 +91,8 @@ impl Inferences {
             id: message.id.clone(),
             ..ModelInferResponse::default()
         };
-        match self.begin(routing, message, &mut None) {
+        let begin = async move { self.begin(deadline, &routing, message, &mut None).await };
+        let responses = begin.map(|begun| match begun {
             Ok(Begun { inference, envelope }) => {
                 let responses = inference.map(move |result| match result {
                     Ok(response) => Ok(succeeded(convert::write(envelope.clone(), response))),
@@ -90,8 +101,14 @@ impl Inferences {
                 Either::Left(responses)
             }
             Err(error) => Either::Right(stream::iter([Ok(refused(failed, &error))])),
-        }
+        });
+        responses.flatten_stream()
     }
+}
+
+/// An empty version is the default one.
+fn named(version: &str) -> Option<&str> {
+    Some(version).filter(|version| !version.is_empty())
 }
 
 fn succeeded(response: ModelInferResponse) -> ModelStreamInferResponse {
@@ -125,7 +142,8 @@ impl GrpcInferenceService for Inferences {
     async fn model_ready(&self, request: Request<ModelReadyRequest>) -> Result<Response<ModelReadyResponse>, Status> {
         let routing = routing_of(&request)?;
         let message = request.into_inner();
-        let ready = self.find(&routing, &message.name, &message.version).is_ok();
+        let (model, version) = routing.apply(&message.name, named(&message.version));
+        let ready = self.serving.catalogue().check(model, version).is_ok();
         Ok(Response::new(ModelReadyResponse { ready }))
     }
 
@@ -144,13 +162,14 @@ impl GrpcInferenceService for Inferences {
         &self,
         request: Request<ModelMetadataRequest>,
     ) -> Result<Response<ModelMetadataResponse>, Status> {
+        let deadline = Deadline::from_headers(request.metadata().as_ref());
         let routing = routing_of(&request)?;
         let message = request.into_inner();
-        let loaded = self.find(&routing, &message.name, &message.version)?;
+        let loaded = self.find(deadline, &routing, &message.name, &message.version).await?;
         let metadata = loaded.model().metadata();
         Ok(Response::new(ModelMetadataResponse {
             name: routing.name_in_answer(&message.name).to_owned(),
-            versions: self.serving.catalogue().ready_versions(loaded.name()),
+            versions: self.serving.catalogue().available_versions(loaded.name()),
             platform: metadata.platform.clone(),
             inputs: metadata.inputs.iter().map(convert::write_spec).collect(),
             outputs: metadata.outputs.iter().map(convert::write_spec).collect(),
@@ -162,9 +181,9 @@ impl GrpcInferenceService for Inferences {
         let deadline = Deadline::from_headers(request.metadata().as_ref());
         let routing = routing_of(&request)?;
         let mut served = None;
-        let begun = self.begin(&routing, request.into_inner(), &mut served);
         let work = async {
-            let Begun { inference, envelope } = begun?;
+            let begun = self.begin(deadline, &routing, request.into_inner(), &mut served);
+            let Begun { inference, envelope } = begun.await?;
             Ok(convert::write(envelope, inference.only().await?))
         };
         let mut result = deadline.limit(work).await.map(Response::new);
@@ -185,10 +204,21 @@ impl GrpcInferenceService for Inferences {
         let deadline = Deadline::from_headers(request.metadata().as_ref());
         let routing = routing_of(&request)?;
         // Only the gateway's decision holds for every message; without it each names its own model.
-        let served = routing.target().and_then(|(model, version)| self.serving.catalogue().find(model, version).ok());
-        let service = self.clone();
+        let served = match routing.target() {
+            None => None,
+            // A refusal here is an answer that the gateway can try elsewhere; later it is one of a stream.
+            Some((model, version)) => {
+                let found = self.serving.catalogue().find_before(deadline.moment(), model, version);
+                match deadline.limit(async { Ok(found.await) }).await? {
+                    Ok(loaded) => Some(loaded),
+                    Err(error) if error.refusal().is_some() => return Err(error.into()),
+                    Err(_) => None,
+                }
+            }
+        };
+        let (service, routing) = (self.clone(), Arc::new(routing));
         let answers = request.into_inner().flat_map(move |message| match message {
-            Ok(message) => Either::Left(service.answer(&routing, message)),
+            Ok(message) => Either::Left(service.clone().answer(deadline, routing.clone(), message)),
             Err(status) => Either::Right(stream::iter([Err(status)])),
         });
         let mut response = Response::new(deadline.limit_stream(Box::pin(answers)));
@@ -203,11 +233,8 @@ impl GrpcInferenceService for Inferences {
         request: Request<RepositoryIndexRequest>,
     ) -> Result<Response<RepositoryIndexResponse>, Status> {
         let RepositoryIndexRequest { repository_name, ready } = request.into_inner();
-        if !repository_name.is_empty() {
-            let text = format!("unknown repository '{repository_name}', this server has one without a name");
-            return Err(Error::new(ErrorKind::NotFound, text).into());
-        }
-        let mut listings: Vec<_> = self.serving.catalogue().listings().collect();
+        check_repository(&repository_name)?;
+        let mut listings = self.serving.catalogue().listings();
         listings.retain(|listing| !ready || listing.is_ready());
         let models = listings.into_iter().map(|listing| {
             let (state, reason) = listing.state_and_reason();
@@ -216,4 +243,43 @@ impl GrpcInferenceService for Inferences {
         });
         Ok(Response::new(RepositoryIndexResponse { models: models.collect() }))
     }
+
+    async fn repository_model_load(
+        &self,
+        request: Request<RepositoryModelLoadRequest>,
+    ) -> Result<Response<RepositoryModelLoadResponse>, Status> {
+        let RepositoryModelLoadRequest { repository_name, model_name, parameters } = request.into_inner();
+        check_repository(&repository_name)?;
+        let mut pin = None;
+        for (name, parameter) in parameters {
+            match (name.as_str(), parameter.parameter_choice) {
+                ("pin", Some(RepositoryParameter::BoolParam(wanted))) => pin = Some(wanted),
+                ("pin", _) => return Err(Error::invalid("the parameter 'pin' is true or false").into()),
+                (name, _) if name == "config" || name.starts_with("file:") => {
+                    let text = "a model's configuration and files come from storage, not from the request: leave out 'config' and 'file:'";
+                    return Err(Error::new(ErrorKind::Unimplemented, text).into());
+                }
+                _ => {}
+            }
+        }
+        self.serving.catalogue().load(&model_name, pin).await?;
+        Ok(Response::new(RepositoryModelLoadResponse {}))
+    }
+
+    async fn repository_model_unload(
+        &self,
+        request: Request<RepositoryModelUnloadRequest>,
+    ) -> Result<Response<RepositoryModelUnloadResponse>, Status> {
+        let RepositoryModelUnloadRequest { repository_name, model_name, .. } = request.into_inner();
+        check_repository(&repository_name)?;
+        self.serving.catalogue().unload(&model_name).await?;
+        Ok(Response::new(RepositoryModelUnloadResponse {}))
+    }
+}
+
+fn check_repository(name: &str) -> Result<(), Error> {
+    if name.is_empty() {
+        return Ok(());
+    }
+    Err(Error::not_found(format!("unknown repository '{name}', this server has one without a name")))
 }

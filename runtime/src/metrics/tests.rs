@@ -3,13 +3,13 @@ use crate::testing;
 
 #[test]
 fn a_models_numbers_and_the_stock_of_models_are_in_the_text() {
-    let metrics = Metrics::new().unwrap();
+    let metrics = Metrics::new(testing::everything().residency()).unwrap();
     let counters = metrics.of_model("sum", Some("2"));
     counters.executed(3);
     counters.ended(true, Duration::from_micros(1500));
     counters.ended(false, Duration::from_micros(500));
     metrics.in_flight().inc();
-    let text = String::from_utf8(metrics.text(testing::everything().listings()).unwrap()).unwrap();
+    let text = String::from_utf8(metrics.text(&testing::everything().listings()).unwrap()).unwrap();
     for line in [
         "nv_inference_request_success{model=\"sum\",version=\"2\"} 1",
         "nv_inference_request_failure{model=\"sum\",version=\"2\"} 1",

@@ -5,7 +5,7 @@ use axum::response::Response;
 use http::{HeaderValue, header};
 use serde::Serialize;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, REFUSED};
 
 #[derive(Serialize)]
 struct Failure<'a> {
@@ -24,5 +24,8 @@ pub(crate) fn failure(error: &Error) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = error.kind().status();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(refusal) = error.refusal() {
+        response.headers_mut().insert(REFUSED, HeaderValue::from_static(refusal.as_str()));
+    }
     response
 }

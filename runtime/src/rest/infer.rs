@@ -9,10 +9,11 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::catalogue::Loaded;
+use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::message::{InferRequest, InferResponse};
 use crate::protocol::raw;
+use crate::residency::Loaded;
 use crate::rest::json::answer::Envelope;
 use crate::rest::json::request::{BinaryOutputs, Read};
 use crate::rest::json::{Dialect, answer, proto_answer, request};
@@ -63,12 +64,13 @@ async fn answer(
     let body = body::read(&parts.headers, body, rest.body_limit).await?;
 
     let (model, version) = routing.apply(&named.model, named.version.as_deref());
-    let mut loaded = rest.serving.catalogue().find(model, version)?;
+    let deadline = Deadline::from_headers(&parts.headers).moment();
+    let mut loaded = rest.serving.catalogue().find_before(deadline, model, version).await?;
     let Read { request, dialect, binary } = read(&parts.headers, body, &loaded).await?;
     // A version in the body counts where the path has none.
     let (model, version) = routing.apply(&named.model, named.version.as_deref().or(request.version.as_deref()));
     if version != loaded.version() && version.is_some() {
-        loaded = rest.serving.catalogue().find(model, version)?;
+        loaded = rest.serving.catalogue().find_before(deadline, model, version).await?;
     }
     *served = Some(loaded.clone());
 

@@ -16,13 +16,13 @@ pub(crate) const NAME: &str = "modelway";
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The protocol extensions that this server really has, whole.
-pub(crate) const EXTENSIONS: [&str; 2] = ["binary_tensor_data", "parameters"];
+pub(crate) const EXTENSIONS: [&str; 3] = ["binary_tensor_data", "model_repository", "parameters"];
 
 #[derive(Serialize)]
 struct Metadata {
     name: &'static str,
     version: &'static str,
-    extensions: [&'static str; 2],
+    extensions: [&'static str; 3],
 }
 
 #[derive(Serialize)]
@@ -57,7 +57,7 @@ pub(super) async fn ready(State(rest): State<Arc<Rest>>) -> Response {
 }
 
 pub(super) async fn metrics(State(rest): State<Arc<Rest>>) -> Response {
-    match rest.serving.metrics().text(rest.serving.catalogue().listings()) {
+    match rest.serving.metrics().text(&rest.serving.catalogue().listings()) {
         Ok(text) => {
             let mut response = Response::new(axum::body::Body::from(text));
             let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

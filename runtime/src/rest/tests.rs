@@ -28,7 +28,7 @@ async fn health_and_metadata_have_json_bodies() {
         let answer = server.get(path).await;
         assert_eq!(answer.status, 200);
         assert_eq!(answer.json()["name"], "modelway");
-        assert_eq!(answer.json()["extensions"], json!(["binary_tensor_data", "parameters"]));
+        assert_eq!(answer.json()["extensions"], json!(["binary_tensor_data", "model_repository", "parameters"]));
     }
     let names = json!({"models": ["counting", "echo", "panicker", "sum", "tenant a/ä", "versioned"]});
     assert_eq!(server.get("/v2/models").await.json(), names);
@@ -151,7 +151,10 @@ async fn every_failure_on_every_path_is_an_error_in_json() {
     assert_error(&server.post("/v2/models/counting/infer", ROWS).await, 501, "ModelStreamInfer");
     assert_error(&server.get("/v2/models/sum/config").await, 501, "not served");
     assert_error(&server.get("/v2/models/stats").await, 501, "not served");
-    assert_error(&server.post("/v2/repository/models/sum/load", "").await, 501, "not served");
+    assert_error(&server.post("/v2/repository/models/nope/load", "").await, 404, "unknown model 'nope'");
+    assert_error(&server.post("/v2/repository/models/nope/unload", "").await, 404, "unknown model 'nope'");
+    let with_files = r#"{"parameters": {"file:1/model.onnx": "AAAA"}}"#;
+    assert_error(&server.post("/v2/repository/models/sum/load", with_files).await, 501, "come from storage");
     assert_error(&server.post("/v2/repository/index", "[]x").await, 400, "expected {\"ready\": true}");
     let odd_length = post(infer).header("inference-header-content-length", "many");
     assert_error(&server.send(odd_length.body(ROWS.into()).unwrap()).await, 400, "expected a number of bytes");

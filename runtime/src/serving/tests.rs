@@ -18,11 +18,11 @@ fn request(values: Vec<f32>, outputs: &[&str]) -> InferRequest {
 }
 
 async fn ask(serving: &Serving, model: &str, request: InferRequest) -> Result<InferResponse, Error> {
-    serving.infer(serving.catalogue().find(model, None)?, request)?.only().await
+    serving.infer(serving.catalogue().find(model, None).await?, request)?.only().await
 }
 
 fn metric(serving: &Serving, line: &str) -> bool {
-    let text = String::from_utf8(serving.metrics().text(serving.catalogue().listings()).unwrap()).unwrap();
+    let text = String::from_utf8(serving.metrics().text(&serving.catalogue().listings()).unwrap()).unwrap();
     text.lines().any(|written| written == line)
 }
 
@@ -87,7 +87,7 @@ async fn giving_up_a_request_cancels_the_work_and_counts_a_failure() {
     let catalogue = Catalogue::of([("gate", None, Arc::new(gate) as Arc<dyn crate::Model>)]);
     let serving = Serving::new(Arc::new(catalogue)).unwrap();
     let mut inference =
-        serving.infer(serving.catalogue().find("gate", None).unwrap(), request(vec![1.0; 4], &[])).unwrap();
+        serving.infer(serving.catalogue().find("gate", None).await.unwrap(), request(vec![1.0; 4], &[])).unwrap();
     assert!(futures_util::poll!(inference.next()).is_pending());
     assert!(metric(&serving, "modelway_inferences_in_flight 1"));
     drop(inference);

@@ -1,4 +1,4 @@
-//! `grpc-timeout`: how long the caller waits.
+//! How long the caller waits: `grpc-timeout`, or over REST what Envoy says of its own timeout.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -12,19 +12,29 @@ mod tests;
 
 /// The moment when the caller stops waiting, if it said so.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Deadline(Option<tokio::time::Instant>);
+pub(crate) struct Deadline(Option<tokio::time::Instant>);
+
+/// Envoy's name for the milliseconds after which it gives the request up.
+const ENVOY_TIMEOUT: &str = "x-envoy-expected-rq-timeout-ms";
 
 // === impl Deadline ===
 
 impl Deadline {
     /// Counts from now; a timeout that cannot be read is none, as gRPC servers do.
-    pub(super) fn from_headers(headers: &HeaderMap) -> Self {
-        let timeout = headers.get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?));
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let of_envoy = || text(ENVOY_TIMEOUT).and_then(|value| value.parse().ok()).map(Duration::from_millis);
+        let timeout = text("grpc-timeout").and_then(parse).or_else(of_envoy);
         Self(timeout.and_then(|timeout| tokio::time::Instant::now().checked_add(timeout)))
     }
 
+    /// The moment, if the caller said so.
+    pub(crate) fn moment(self) -> Option<tokio::time::Instant> {
+        self.0
+    }
+
     /// The work's result, if it comes in time. Otherwise the work is dropped.
-    pub(super) async fn limit<T>(self, work: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    pub(crate) async fn limit<T>(self, work: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
         match self.0 {
             None => work.await,
             Some(moment) => tokio::time::timeout_at(moment, work).await.unwrap_or_else(|_| Err(exceeded())),
@@ -32,7 +42,7 @@ impl Deadline {
     }
 
     /// The items that come in time, then an error if there would be more.
-    pub(super) fn limit_stream<T>(
+    pub(crate) fn limit_stream<T>(
         self,
         mut items: Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>,
     ) -> Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>

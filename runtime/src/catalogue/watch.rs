@@ -1,0 +1,83 @@
+//! Looking through storage from time to time.
+//!
+//! Network file systems and mounted volumes send no events, so this is what finds changes. Someone
+//! may be in the middle of copying a file: what differs between two looks is not touched.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::catalogue::Catalogue;
+use crate::catalogue::changes::Earlier;
+use crate::catalogue::scan::{self, Found};
+
+/// A look takes at most this part of the time, whatever the interval: storage can be slow.
+const LOOKS_PART: u32 = 20;
+
+/// What is known of storage.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// From the last look.
+    earlier: Earlier,
+    /// The folder could not be read, which was said.
+    is_lost: bool,
+}
+
+// === impl Catalogue ===
+
+impl Catalogue {
+    /// Looks through storage until it is dropped; returns where there is nothing to look for.
+    pub(crate) async fn watch(self: Arc<Self>) {
+        let (Some(interval), Some(_)) = (self.options.poll_interval, &self.folder) else { return };
+        let mut took = Duration::ZERO;
+        loop {
+            tokio::time::sleep(interval.max(took.saturating_mul(LOOKS_PART))).await;
+            let started = Instant::now();
+            self.poll().await;
+            took = started.elapsed();
+        }
+    }
+
+    /// Looks through storage once. What is the same as in the look before, and not what is served,
+    /// is taken over: new models can be asked, changed ones are loaded beside the old and take their
+    /// place, those that are gone are unloaded. A folder that cannot be read changes nothing.
+    pub async fn poll(&self) {
+        let mut seen = self.seen.lock().await;
+        let found = match self.look(scan::scan).await {
+            Ok(found) => found,
+            Err(error) => {
+                if !seen.is_lost {
+                    tracing::error!(%error, "cannot read the models folder, its models are served as they were");
+                }
+                seen.is_lost = true;
+                return;
+            }
+        };
+        seen.is_lost = false;
+        let now = found.iter().map(|found| ((found.name.clone(), found.version.clone()), found.fingerprint)).collect();
+        let earlier = std::mem::replace(&mut seen.earlier, now);
+        self.take_over(found, Some(&earlier));
+    }
+
+    /// Looks for one model, and takes over what is found at once.
+    pub(super) async fn look_for(&self, name: &str) -> io::Result<()> {
+        let _seen = self.seen.lock().await;
+        let owned = name.to_owned();
+        let found = self.look(move |folder, formats| scan::scan_model(folder, &owned, formats)).await?;
+        self.take_over_model(name, found);
+        Ok(())
+    }
+
+    /// On a thread where blocking is allowed.
+    async fn look(
+        &self,
+        look: impl FnOnce(&std::path::Path, &[Arc<dyn crate::formats::Format>]) -> io::Result<Vec<Found>> + Send + 'static,
+    ) -> io::Result<Vec<Found>> {
+        let Some(folder) = self.folder.clone() else { return Ok(Vec::new()) };
+        let residency = self.residency.clone();
+        let task = tokio::task::spawn_blocking(move || look(&folder, residency.formats()));
+        task.await.unwrap_or_else(|fault| Err(io::Error::other(fault)))
+    }
+}
