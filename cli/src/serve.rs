@@ -53,7 +53,7 @@ pub(crate) struct Args {
     #[arg(long, env = "MODELWAY_LOADS_AT_ONCE", value_name = "NUMBER")]
     loads_at_once: Option<NonZeroUsize>,
 
-    /// A model used in this time is not evicted: seconds, or with ms, s or m [default: ten times the mean load].
+    /// A model used in this time is not evicted: seconds, or with ms, s or m [default: twice the mean load].
     #[arg(long, env = "MODELWAY_GUARD_AGE", value_name = "TIME", value_parser = quantity::duration)]
     guard_age: Option<Duration>,
 

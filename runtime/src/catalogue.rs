@@ -80,15 +80,15 @@ impl Catalogue {
     /// The folder cannot be read. What is wrong inside it is the model's own failure.
     pub fn open(folder: &Path, formats: Vec<Arc<dyn Format>>, options: ResidencyOptions) -> io::Result<Self> {
         let residency = Residency::new(&options, formats);
+        let found = scan::scan(folder, residency.formats())?;
         let catalogue = Self {
             stock: ArcSwap::default(),
             residency,
             is_settled: AtomicBool::new(!options.preload && options.pinned.is_empty()),
             options,
             folder: Some(folder.to_owned()),
-            seen: Mutex::default(),
+            seen: Mutex::new(Seen::first(&found)),
         };
-        let found = scan::scan(folder, catalogue.residency.formats())?;
         catalogue.take_over(found, None);
         Ok(catalogue)
     }

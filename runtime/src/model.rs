@@ -52,6 +52,24 @@ pub struct ModelMetadata {
     pub properties: std::collections::BTreeMap<String, String>,
 }
 
+// === impl ModelMetadata ===
+
+impl ModelMetadata {
+    /// Bytes of memory that it keeps, beside its own fields: of small models they are a good part.
+    pub fn heap_bytes(&self) -> usize {
+        /// Entries of a node of the standard library's B-tree, and what a node has besides.
+        const NODE_ENTRIES: usize = 11;
+        const NODE_HEAD: usize = 16;
+        let of_spec = |spec: &TensorSpec| spec.name.capacity() + spec.shape.capacity() * size_of::<i64>();
+        let specs = self.inputs.iter().chain(&self.outputs).map(of_spec).sum::<usize>();
+        let places = (self.inputs.capacity() + self.outputs.capacity()) * size_of::<TensorSpec>();
+        let texts = self.properties.iter().map(|(name, value)| name.capacity() + value.capacity()).sum::<usize>();
+        let nodes = self.properties.len().div_ceil(NODE_ENTRIES);
+        let node = NODE_ENTRIES * 2 * size_of::<String>() + NODE_HEAD;
+        self.platform.capacity() + places + specs + texts + nodes * node
+    }
+}
+
 /// What comes with a request beside its content. Keep it as long as you compute with the model: its
 /// memory counts as taken until the last context is dropped.
 #[derive(Clone, Debug, Default)]

@@ -67,7 +67,7 @@ pub struct ResidencyOptions {
     pub memory: u64,
     /// Loads that run at once.
     pub loads_at_once: usize,
-    /// A model that was used in this time is not evicted. `None`: ten times the mean time of a load.
+    /// A model that was used in this time is not evicted. `None`: twice the mean time of a load.
     pub guard_age: Option<Duration>,
     /// Names of models that are loaded at the start and never evicted.
     pub pinned: Vec<String>,

@@ -18,6 +18,11 @@ pub(super) type Key = (String, Option<String>);
 /// What an earlier look at storage has found.
 pub(super) type Earlier = HashMap<Key, Fingerprint>;
 
+/// What a look at storage has found, for the next one.
+pub(super) fn remembered(found: &[Found]) -> Earlier {
+    found.iter().map(|found| ((found.name.clone(), found.version.clone()), found.fingerprint)).collect()
+}
+
 /// What was found of one model.
 #[derive(Default)]
 struct Model {
@@ -133,7 +138,9 @@ impl Catalogue {
             return;
         }
         tracing::info!(model = found.name, version = found.version, path = %found.path.display(), "model's files changed");
-        if let Some(next) = entry.change(self.slot(found), &self.residency) {
+        let slot = self.slot(found);
+        slot.set_pinned(serving.is_pinned());
+        if let Some(next) = entry.change(slot, &self.residency) {
             self.load_beside(entry, &next);
         }
     }

@@ -1,3 +1,5 @@
+mod changes;
+
 use super::*;
 use crate::formats::LoadError;
 use crate::formats::ModelFiles;
@@ -20,7 +22,7 @@ impl Format for EchoFormat {
 
     fn load(&self, files: &ModelFiles) -> Result<Arc<dyn Model>, LoadError> {
         let read = |error: io::Error| LoadError::Read { path: files.path.clone(), reason: error.to_string() };
-        match fs::read_to_string(&files.path).map_err(read)?.as_str() {
+        match fs::read_to_string(&files.path).map_err(read)?.trim_end() {
             "echo" => Ok(Echo::model()),
             "panic" => panic!("this file makes the reader panic"),
             other => Err(LoadError::Malformed(format!("expected 'echo', got '{other}'"))),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::catalogue::Catalogue;
-use crate::catalogue::changes::Earlier;
+use crate::catalogue::changes::{Earlier, remembered};
 use crate::catalogue::scan::{self, Found};
 
 /// A look takes at most this part of the time, whatever the interval: storage can be slow.
@@ -23,6 +23,15 @@ pub(super) struct Seen {
     earlier: Earlier,
     /// The folder could not be read, which was said.
     is_lost: bool,
+}
+
+// === impl Seen ===
+
+impl Seen {
+    /// After a first look, which was taken over as it was.
+    pub(super) fn first(found: &[Found]) -> Self {
+        Self { earlier: remembered(found), is_lost: false }
+    }
 }
 
 // === impl Catalogue ===
@@ -56,8 +65,7 @@ impl Catalogue {
             }
         };
         seen.is_lost = false;
-        let now = found.iter().map(|found| ((found.name.clone(), found.version.clone()), found.fingerprint)).collect();
-        let earlier = std::mem::replace(&mut seen.earlier, now);
+        let earlier = std::mem::replace(&mut seen.earlier, remembered(&found));
         self.take_over(found, Some(&earlier));
     }
 

@@ -44,7 +44,7 @@ pub(super) struct Rules {
     /// Bytes that models may have in all.
     pub(super) budget: u64,
     pub(super) loads_at_once: usize,
-    /// A model used in so short a time is not evicted; `None`: ten times the mean load.
+    /// A model used in so short a time is not evicted; `None`: twice the mean load.
     pub(super) guard_age: Option<Duration>,
 }
 

@@ -15,9 +15,9 @@ use crate::residency::slot::{Slot, SlotId};
 use super::phase::{Phase, Urgency};
 use super::{Mode, Room, Rules};
 
-/// Without a setting, a model must be unused for this many mean load times: then even a runtime that
-/// does nothing but load spends a tenth of its time on models it has just thrown out.
-const GUARD_LOADS: u32 = 10;
+/// Without a setting, a model must be unused for this many mean load times. Below that, loading it
+/// again would take longer than it was out of use, and the runtime would do little else.
+const GUARD_LOADS: u32 = 2;
 const LONGEST_GUARD: Duration = Duration::from_secs(300);
 
 /// Models to take out.

@@ -16,6 +16,8 @@ use crate::tensor::{DataType, Tensor, TensorData};
 
 /// Quarter nanoseconds that one support vector costs beside its features, mostly for the exponential.
 const VECTOR_OVERHEAD: usize = 32;
+/// Bytes that [`Batched`](crate::Batched) adds: two reference counts for each of two pointers, and one of these.
+const SHARING: usize = 5 * size_of::<usize>();
 /// Under this an async thread may compute the request itself: about 200 µs where it was measured.
 const QUICK_WORK: usize = 800_000;
 
@@ -30,8 +32,8 @@ impl BatchModel for Svc {
         let numbers = (self.coefficients.capacity() + self.intercepts.capacity()) * size_of::<f64>();
         let starts = self.class_starts.capacity() * size_of::<usize>();
         let sigmoids = self.sigmoids.as_ref().map_or(0, super::PairSigmoids::size_bytes);
-        let all =
-            size_of::<Self>() + self.vectors.size_bytes() + self.classes.size_bytes() + numbers + starts + sigmoids;
+        let vectors = self.vectors.size_bytes() + self.classes.size_bytes();
+        let all = size_of::<Self>() + SHARING + vectors + numbers + starts + sigmoids + self.metadata.heap_bytes();
         u64::try_from(all).unwrap_or(u64::MAX)
     }
 

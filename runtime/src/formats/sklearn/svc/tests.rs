@@ -211,7 +211,7 @@ fn the_size_is_that_of_the_arrays() {
     // 519 vectors, rounded up to blocks of 8, of 64 features; 9 coefficients each; 45 intercepts.
     let arrays = 520 * 64 * 8 + 519 * 9 * 8 + 45 * 8;
     let size = usize::try_from(digits().size_bytes()).unwrap();
-    assert!(size >= arrays && size < arrays + 2000, "{size}, expected a little more than {arrays}");
+    assert!(size >= arrays && size < arrays + 3000, "{size}, expected a little more than {arrays}");
 }
 
 #[test]
