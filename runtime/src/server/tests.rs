@@ -1,5 +1,7 @@
 //! Ports, protocols and the end of a server, over real sockets.
 
+mod residency;
+
 use super::*;
 use crate::testing::{Answer, Gate, PATIENCE, everything, post, start, start_with, until};
 use crate::{Model, Options};
