@@ -1,5 +1,8 @@
 //! What a model says of its size, against an allocator that counts.
 
+// What helps a test may fail it.
+#![allow(clippy::unwrap_used)]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

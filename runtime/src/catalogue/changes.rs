@@ -37,7 +37,7 @@ impl Catalogue {
     /// file that is still being written is left alone.
     pub(super) fn take_over(&self, found: Vec<Found>, earlier: Option<&Earlier>) {
         let old = self.stock.load_full();
-        let mut models = sorted(found);
+        let mut models = sorted(found, earlier.is_none());
         let mut stock = Stock::new();
         for (name, shelf) in old.iter() {
             let shelf = self.changed_shelf(name, shelf, models.remove(name).unwrap_or_default(), earlier);
@@ -60,7 +60,7 @@ impl Catalogue {
     /// Makes one model what was found of it, at once.
     pub(super) fn take_over_model(&self, name: &str, found: Vec<Found>) {
         let old = self.stock.load_full();
-        let model = sorted(found).remove(name).unwrap_or_default();
+        let model = sorted(found, true).remove(name).unwrap_or_default();
         let shelf = old.get(name).cloned().unwrap_or_default();
         let changed = self.changed_shelf(name, &shelf, model, None);
         if Arc::ptr_eq(&shelf, &changed) {
@@ -185,7 +185,8 @@ impl Catalogue {
     }
 }
 
-fn sorted(found: Vec<Found>) -> BTreeMap<String, Model> {
+/// Said once: storage is looked through again and again.
+fn sorted(found: Vec<Found>, is_first_look: bool) -> BTreeMap<String, Model> {
     let mut models: BTreeMap<String, Model> = BTreeMap::new();
     for found in found {
         let model = models.entry(found.name.clone()).or_default();
@@ -194,7 +195,7 @@ fn sorted(found: Vec<Found>) -> BTreeMap<String, Model> {
             Place::Vacant(place) => {
                 place.insert(found);
             }
-            Place::Occupied(_) => {
+            Place::Occupied(_) if is_first_look => {
                 tracing::error!(
                     model = found.name,
                     version = found.version,
@@ -202,6 +203,7 @@ fn sorted(found: Vec<Found>) -> BTreeMap<String, Model> {
                     "model stands in storage twice, this one is not served: rename it"
                 );
             }
+            Place::Occupied(_) => {}
         }
     }
     models

@@ -201,7 +201,7 @@ fn is_hidden(name: &OsStr) -> bool {
 fn text_of(name: Option<&OsStr>) -> Option<String> {
     let text = name?.to_str();
     if text.is_none() {
-        tracing::warn!(?name, "name is not UTF-8, skipped");
+        tracing::debug!(?name, "name is not UTF-8, skipped");
     }
     text.map(str::to_owned)
 }
