@@ -4,7 +4,7 @@ use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
-    let descriptors = protox::compile(["proto/inference.proto"], ["proto"])?;
+    let descriptors = protox::compile(["proto/inference.proto", "proto/model_runtime.proto"], ["proto"])?;
     tonic_prost_build::configure()
         // The client is for tests, ours and those of a user's own model types.
         .build_client(true)

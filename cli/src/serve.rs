@@ -3,14 +3,15 @@
 use std::io::{IsTerminal, Write};
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
-use modelway_runtime::{Catalogue, Mode, Options, ResidencyOptions, Server, formats};
-use tokio::net::TcpListener;
+use modelway_runtime::{Catalogue, Listener, Mode, ModelMeshOptions, Options, ResidencyOptions, Server, formats};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
@@ -31,6 +32,23 @@ pub(crate) struct Args {
     /// Address to listen on.
     #[arg(long, env = "MODELWAY_HOST", value_name = "ADDRESS", default_value = "127.0.0.1")]
     host: IpAddr,
+
+    /// Unix socket that answers as the ports do; may be given several times.
+    #[arg(long = "socket", env = "MODELWAY_SOCKETS", value_name = "PATH", value_delimiter = ',')]
+    sockets: Vec<PathBuf>,
+
+    /// Answer KServe ModelMesh, which says what is in memory: relative paths of its models begin at --models, nothing
+    /// is loaded or evicted without it.
+    #[arg(long, env = "MODELWAY_MODELMESH", conflicts_with_all = ["model_control", "preload", "pinned"])]
+    modelmesh: bool,
+
+    /// How long ModelMesh lets a load take: seconds, or with ms, s or m.
+    #[arg(long, env = "MODELWAY_LOAD_TIMEOUT", value_name = "TIME", default_value = "90s", value_parser = quantity::duration, requires = "modelmesh")]
+    load_timeout: Duration,
+
+    /// What ModelMesh takes for the size of a model of which nothing is known.
+    #[arg(long, env = "MODELWAY_DEFAULT_MODEL_SIZE", value_name = "SIZE", default_value = "1MB", value_parser = quantity::bytes, requires = "modelmesh")]
+    default_model_size: usize,
 
     /// Memory that all models may have together: bytes, or with KiB, MiB or GiB [default: 60 % of the control
     /// group's limit, or of the memory that is available].
@@ -100,19 +118,33 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 
 async fn serve(args: Args) -> anyhow::Result<()> {
     let folder = &args.models;
-    let catalogue = Catalogue::open(folder, formats::builtin(), residency(&args))
-        .with_context(|| format!("cannot read the models folder {}", folder.display()))?;
-    let options = Options { body_limit: args.body_limit, drain_timeout: args.drain_timeout };
+    let catalogue = if args.modelmesh {
+        Catalogue::to_be_filled(formats::builtin(), residency(&args))
+    } else {
+        Catalogue::open(folder, formats::builtin(), residency(&args))
+            .with_context(|| format!("cannot read the models folder {}", folder.display()))?
+    };
+    let modelmesh = args.modelmesh.then(|| ModelMeshOptions {
+        folder: folder.clone(),
+        load_timeout: args.load_timeout,
+        default_model_size: u64::try_from(args.default_model_size).unwrap_or(u64::MAX),
+    });
+    let options = Options { body_limit: args.body_limit, drain_timeout: args.drain_timeout, modelmesh };
     let server = Server::new(Arc::new(catalogue), &options)?;
 
-    let mut listeners = Vec::with_capacity(args.ports.len());
+    let mut listeners: Vec<Listener> = Vec::with_capacity(args.ports.len() + args.sockets.len());
     for port in args.ports {
         let address = (args.host, port);
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("cannot listen on {}:{port}, choose another with --port", args.host))?;
         announce(&listener)?;
-        listeners.push(listener);
+        listeners.push(listener.into());
+    }
+    for path in &args.sockets {
+        let listener = socket(path).with_context(|| format!("cannot listen on the socket {}", path.display()))?;
+        tracing::info!(socket = %path.display(), "listening");
+        listeners.push(listener.into());
     }
     let count = count_stop_signals()?;
     tokio::select! {
@@ -141,6 +173,17 @@ fn residency(args: &Args) -> ResidencyOptions {
     }
     tracing::info!(memory = options.memory, loads_at_once = options.loads_at_once, "room for models");
     options
+}
+
+/// Listens on a path, also where an earlier process has left its socket behind.
+fn socket(path: &Path) -> std::io::Result<UnixListener> {
+    if path.exists() && std::os::unix::net::UnixStream::connect(path).is_err() {
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    // Who may reach the folder may call: the containers of a pod run as different users.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+    Ok(listener)
 }
 
 /// One line a port on standard output, for whoever started us with port 0.

@@ -7,6 +7,7 @@
 mod changes;
 mod commands;
 mod names;
+mod placed;
 mod scan;
 mod settings;
 mod shelf;

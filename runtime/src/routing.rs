@@ -59,6 +59,13 @@ impl Routing {
     }
 }
 
+/// Takes the decision out of the headers.
+pub(crate) fn remove(headers: &mut HeaderMap) {
+    for name in [MODEL, TARGET, VERSION] {
+        headers.remove(name);
+    }
+}
+
 fn text(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, Error> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     let text = std::str::from_utf8(value.as_bytes())

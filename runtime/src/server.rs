@@ -1,6 +1,7 @@
 //! The server: every port answers REST and gRPC, over HTTP/1 and over HTTP/2 without TLS.
 
 mod connections;
+mod listener;
 
 #[cfg(test)]
 mod tests;
@@ -12,15 +13,16 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
-use tokio::net::TcpListener;
 
 use crate::catalogue::Catalogue;
 use crate::error::{Error, ErrorKind};
 use crate::grpc::{self, Health};
+use crate::modelmesh::{self, ModelMeshOptions};
 use crate::rest::{self, Rest};
 use crate::serving::Serving;
 
 use connections::Connections;
+pub use listener::Listener;
 
 /// What can be set.
 #[derive(Clone, Debug)]
@@ -29,6 +31,8 @@ pub struct Options {
     pub body_limit: usize,
     /// How long requests in flight have when the server stops.
     pub drain_timeout: Duration,
+    /// Answers KServe ModelMesh, too, which says what is in memory.
+    pub modelmesh: Option<ModelMeshOptions>,
 }
 
 /// A server that is not listening yet.
@@ -44,7 +48,7 @@ pub struct Server {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { body_limit: 64 << 20, drain_timeout: Duration::from_secs(30) }
+        Self { body_limit: 64 << 20, drain_timeout: Duration::from_secs(30), modelmesh: None }
     }
 }
 
@@ -59,7 +63,12 @@ impl Server {
         let cannot_count = |error| Error::internal(format!("cannot set up the metrics: {error}"));
         let serving = Arc::new(Serving::new(catalogue.clone()).map_err(cannot_count)?);
         let (grpc_routes, health) = grpc::routes(serving.clone(), options.body_limit);
-        let router = Rest::new(serving.clone(), options.body_limit).routes().merge(grpc_routes).fallback(unknown_path);
+        let mut router =
+            Rest::new(serving.clone(), options.body_limit).routes().merge(grpc_routes).fallback(unknown_path);
+        if let Some(options) = &options.modelmesh {
+            router = router.merge(modelmesh::routes(catalogue.clone(), options.clone()));
+            router = router.layer(axum::middleware::map_request(modelmesh::without_routing));
+        }
         Ok(Self { serving, catalogue, router, health, drain_timeout: options.drain_timeout })
     }
 
@@ -69,7 +78,11 @@ impl Server {
     ///
     /// # Errors
     /// A listener has no address, which is a fault of the system.
-    pub async fn serve(self, listeners: Vec<TcpListener>, stop: impl Future<Output = ()>) -> io::Result<()> {
+    pub async fn serve(
+        self,
+        listeners: impl IntoIterator<Item = impl Into<Listener>>,
+        stop: impl Future<Output = ()>,
+    ) -> io::Result<()> {
         self.health.set_serving(false).await;
         let loading = tokio::spawn({
             let (catalogue, health) = (self.catalogue.clone(), self.health.clone());
@@ -82,7 +95,7 @@ impl Server {
             }
         });
         let watching = tokio::spawn(self.catalogue.clone().watch());
-        let connections = Connections::accept(listeners, &self.router);
+        let connections = Connections::accept(listeners.into_iter().map(Into::into), &self.router);
         stop.await;
         tracing::info!(connections = connections.count(), "shutting down, finishing what is in flight");
         loading.abort();

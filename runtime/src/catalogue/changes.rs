@@ -96,7 +96,7 @@ impl Catalogue {
         for (version, found) in model.versions {
             let is_stable = was_seen(&version, Some(found.fingerprint));
             match shelf.get(&version) {
-                Some(entry) if is_stable => self.change(entry, found),
+                Some(entry) if is_stable => self.change(entry, found, earlier.is_none()),
                 None if is_stable => {
                     is_changed = true;
                     changed.add(version, self.new_entry(shelf, found));
@@ -123,7 +123,7 @@ impl Catalogue {
         entry
     }
 
-    fn change(&self, entry: &Arc<Entry>, found: Found) {
+    fn change(&self, entry: &Arc<Entry>, found: Found, is_by_command: bool) {
         let serving = entry.slot();
         if serving.description().fingerprint == found.fingerprint {
             entry.forget_next(&self.residency);
@@ -134,7 +134,7 @@ impl Catalogue {
             self.load_beside(entry, &next);
             return;
         }
-        if self.options.mode == Mode::Explicit && self.is_kept(entry) {
+        if !is_by_command && self.is_kept(entry) {
             return;
         }
         tracing::info!(model = found.name, version = found.version, path = %found.path.display(), "model's files changed");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::catalogue::Catalogue;
-use crate::catalogue::shelf::Entry;
+use crate::catalogue::shelf::{Entry, Shelf};
 use crate::error::{Error, ErrorKind, Refusal};
 use crate::residency::Urgency;
 
@@ -25,6 +25,11 @@ impl Catalogue {
             let cannot_look = |error| Error::internal(format!("cannot read the models folder: {error}"));
             self.look_for(name).await.map_err(cannot_look)?;
         }
+        self.load_shelf(name, pin).await
+    }
+
+    /// Loads what is to be served of a model, as the stock has it.
+    pub(super) async fn load_shelf(&self, name: &str, pin: Option<bool>) -> Result<(), Error> {
         let shelf = self.shelf(name)?;
         let wanted: Vec<Arc<Entry>> = if shelf.has_policy {
             shelf.entries().rev().map(|(_, entry)| entry.clone()).collect()
@@ -50,6 +55,11 @@ impl Catalogue {
     /// [`ErrorKind::NotFound`] for a model that does not stand in storage.
     pub async fn unload(&self, name: &str) -> Result<(), Error> {
         let shelf = self.shelf(name)?;
+        self.unload_shelf(&shelf).await;
+        Ok(())
+    }
+
+    pub(super) async fn unload_shelf(&self, shelf: &Shelf) {
         for (_, entry) in shelf.entries() {
             let slots = [Some(entry.slot()), entry.next()];
             for slot in slots.into_iter().flatten() {
@@ -57,7 +67,6 @@ impl Catalogue {
                 self.residency.unload(&slot).await;
             }
         }
-        Ok(())
     }
 }
 

@@ -27,6 +27,15 @@ pub(super) struct Found {
     pub(super) has_policy: bool,
 }
 
+/// Where somebody says that a model stands.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+    /// Its format, where no settings say.
+    pub(super) format: Option<String>,
+}
+
 /// Looks through the entries of the folder, in order of their names.
 pub(super) fn scan(folder: &Path, formats: &[Arc<dyn Format>]) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
@@ -49,6 +58,30 @@ pub(super) fn scan_model(folder: &Path, name: &str, formats: &[Arc<dyn Format>])
     }
     found.retain(|found| found.name == name);
     Ok(found)
+}
+
+/// Looks at what somebody says is a model: a file or folder of any name.
+pub(super) fn scan_place(place: &Place, formats: &[Arc<dyn Format>]) -> Vec<Found> {
+    let Place { name, path, format } = place;
+    let mut found = Vec::new();
+    if path.is_dir() {
+        scan_model_folder(name, path, formats, &mut found);
+    } else {
+        let files = match fs::metadata(path) {
+            Ok(_) => Ok(ModelFiles { path: path.clone(), format: None }),
+            Err(error) => Err(format!("cannot read {}: {error}", path.display())),
+        };
+        let fingerprint = Fingerprint::of([path.as_path()]);
+        let (path, name) = (path.clone(), name.clone());
+        found.push(Found { name, version: None, path, files, fingerprint, max_batch_size: None, has_policy: false });
+    }
+    for found in &mut found {
+        found.name.clone_from(name);
+        if let Ok(files) = &mut found.files {
+            files.format = files.format.take().or_else(|| format.clone());
+        }
+    }
+    found
 }
 
 fn scan_entry(path: PathBuf, formats: &[Arc<dyn Format>], found: &mut Vec<Found>) {

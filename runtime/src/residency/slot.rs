@@ -126,6 +126,11 @@ impl Slot {
         self.resident.load().is_some()
     }
 
+    /// Bytes of the model, if it is in memory.
+    pub(crate) fn resident_bytes(&self) -> Option<u64> {
+        self.resident.load().as_ref().map(|loaded| loaded.lease().bytes())
+    }
+
     /// Whether its last load failed.
     pub(crate) fn failing(&self) -> Failing {
         match self.retry_at.load(Ordering::Relaxed) {

@@ -16,13 +16,14 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use crate::error::Error;
+use crate::server::listener::Listener;
 use crate::{grpc, rest};
 
 /// Bytes of one HTTP/2 stream that may be under way to us: a large tensor must not wait for
@@ -65,7 +66,7 @@ struct Phase {
 
 impl Connections {
     /// Accepts from now on, in tasks of its own.
-    pub(super) fn accept(listeners: Vec<TcpListener>, router: &Router) -> Self {
+    pub(super) fn accept(listeners: impl IntoIterator<Item = Listener>, router: &Router) -> Self {
         let (mut accepting, open, phase) = (JoinSet::new(), TaskTracker::new(), Phase::default());
         for listener in listeners {
             accepting.spawn(accept_from(listener, router.clone(), open.clone(), phase.clone()));
@@ -92,13 +93,22 @@ impl Connections {
     }
 }
 
-async fn accept_from(listener: TcpListener, router: Router, open: TaskTracker, phase: Phase) {
+async fn accept_from(listener: Listener, router: Router, open: TaskTracker, phase: Phase) {
     let builder = Arc::new(connection_builder());
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                open.spawn(serve_connection(stream, router.clone(), builder.clone(), phase.clone()));
-            }
+        let (router, builder, phase) = (router.clone(), builder.clone(), phase.clone());
+        let accepted = match &listener {
+            Listener::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
+                // Without it small answers wait for acknowledgements; a connection where it fails works slower.
+                let _ = stream.set_nodelay(true);
+                open.spawn(serve_connection(stream, router, builder, phase));
+            }),
+            Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| {
+                open.spawn(serve_connection(stream, router, builder, phase));
+            }),
+        };
+        match accepted {
+            Ok(()) => {}
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 tracing::error!(%error, "cannot accept connections, trying again");
@@ -129,9 +139,12 @@ fn connection_builder() -> Builder<TokioExecutor> {
     builder
 }
 
-async fn serve_connection(stream: TcpStream, router: Router, builder: Arc<Builder<TokioExecutor>>, phase: Phase) {
-    // Without it small answers wait for acknowledgements; a connection where it fails works slower.
-    let _ = stream.set_nodelay(true);
+async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    builder: Arc<Builder<TokioExecutor>>,
+    phase: Phase,
+) {
     let service = service_fn(move |request| answer(router.clone(), request));
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
