@@ -3,7 +3,7 @@
 #   run.sh 600                     all targets
 #   run.sh 600 grpc json           these
 # What a target has learnt stays in target/fuzz/corpus, and what broke it in target/fuzz/found, which is tried first the
-# next time. Another folder: CARGO_TARGET_DIR.
+# next time. Another folder: CARGO_TARGET_DIR. With FUZZ_SEED a run without a corpus tries the same inputs again.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -26,7 +26,7 @@ fuzz() {
     local target=$1 log=$folder/$1.log
     mkdir -p "$folder/corpus/$target" "$folder/found/$target"
     if "$built/$target" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
-        -artifact_prefix="$folder/found/$target/" \
+        ${FUZZ_SEED:+-seed="$FUZZ_SEED"} -artifact_prefix="$folder/found/$target/" \
         "$folder/corpus/$target" "$folder/seeds/$target" "$folder/found/$target" >"$log" 2>&1; then
         printf '    %s: %s inputs\n' "$target" "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")"
         return

@@ -197,7 +197,7 @@ fn with_tail(tail: &mut Tail, body: &[u8], cuts: &[usize]) -> Result<Vec<u8>, Se
     for (index, piece) in pieces.iter().enumerate() {
         waiting.extend_from_slice(piece);
         let end = index + 1 == pieces.len();
-        let read = |count: usize| waiting.get(..count).map(<[u8]>::to_vec).ok_or(());
+        let read = |range: std::ops::Range<usize>| waiting.get(range).map(<[u8]>::to_vec).ok_or(());
         match tail.edit(waiting.len(), end, read).expect("no more is read than is there") {
             Edit::Keep => {}
             Edit::Wait => {

@@ -24,7 +24,7 @@ pub fn routing() -> Value {
         "unknownModels": "Reject", "peekLimit": 600, "onPeekLimit": "Reject",
         "testers": { "secret": "0123456789abcdef" },
         "headerNames": { "presets": ["GatewayApi", "Seldon"], "variant": "x-variant" },
-        "scopes": [{ "name": "team", "pathPrefix": "/serving/team-a", "hosts": ["team.example"], "stripPrefix": true }],
+        "scopes": [{ "name": "team", "pathPrefix": "/serving/team-a", "hosts": ["team.example"] }],
         "layers": [{ "name": "ui", "holdOut": 5 }],
         "experiments": [{
             "name": "ranker", "by": keys, "layer": "ui", "traffic": { "from": 0, "to": 80 }, "allow": ["u7"], "deny": ["u8"],

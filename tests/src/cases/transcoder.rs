@@ -39,6 +39,7 @@ pub(super) fn cases() -> Vec<Case> {
         a_message_that_claims_to_be_transcoded_is_overridden,
         a_message_in_pieces_is_overridden_at_its_end,
         a_compressed_message_that_claims_to_be_transcoded_is_refused,
+        a_message_that_would_swallow_its_override_is_refused,
         a_claim_that_is_no_model_path_counts_for_nothing,
         a_claimed_path_with_two_readings_is_refused,
     ]);
@@ -214,6 +215,16 @@ fn a_compressed_message_that_claims_to_be_transcoded_is_refused(gateway: &mut dy
     let exchange = send(gateway, claimed("/v2/models/iris/infer", body))?;
     let answer = answered(&exchange)?;
     header_is(answer, "grpc-status", Some(&INVALID_ARGUMENT.to_string()))
+}
+
+/// What is added behind half a field would be a part of it, and the client's own name would count.
+fn a_message_that_would_swallow_its_override_is_refused(gateway: &mut dyn Gateway) -> Result<()> {
+    for half in [&b"\x9a"[..], b"\x9a\x01", b"\x9a\x01\x0e"] {
+        let body = crate::inference::frame_bytes(&[field(1, b"digits"), half.to_vec()].concat());
+        let exchange = send(gateway, claimed("/v2/models/iris/infer", body))?;
+        refused_grpc(&exchange, INVALID_ARGUMENT)?;
+    }
+    Ok(())
 }
 
 fn a_claim_that_is_no_model_path_counts_for_nothing(gateway: &mut dyn Gateway) -> Result<()> {

@@ -23,6 +23,15 @@ enum Empty {
     Kept,
 }
 
+/// What `;a=b` in a segment is.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Parameters {
+    /// Not part of the name.
+    Dropped,
+    /// As good as any other letters.
+    Kept,
+}
+
 // === impl Readings ===
 
 impl Readings {
@@ -43,7 +52,10 @@ impl Readings {
         let mut all = Self::default();
         for way in ways {
             let unresolved = way.iter().skip(1).map(Vec::as_slice).collect();
-            for segments in [unresolved, resolved(&way, Empty::Merged), resolved(&way, Empty::Kept)] {
+            let resolved = [Empty::Merged, Empty::Kept].into_iter().flat_map(|empty| {
+                [Parameters::Dropped, Parameters::Kept].map(|parameters| resolved(&way, empty, parameters))
+            });
+            for segments in resolved.chain([unresolved]) {
                 all.add(&segments);
                 let beyond = prefixes.iter().filter_map(|prefix| beyond_prefix(&segments, prefix));
                 beyond.for_each(|segments| all.add(segments));
@@ -78,11 +90,11 @@ fn split<'p>(path: &'p [u8], separators: &[u8]) -> impl Iterator<Item = &'p [u8]
 }
 
 /// The segments that are left, without empty ones, once `.` and `..` are resolved.
-fn resolved(segments: &[Vec<u8>], empty: Empty) -> Vec<&[u8]> {
+fn resolved(segments: &[Vec<u8>], empty: Empty, parameters: Parameters) -> Vec<&[u8]> {
     let mut found: Vec<&[u8]> = Vec::new();
     for segment in segments {
-        let without_parameters = segment.split(|&byte| byte == b';').next();
-        match without_parameters.unwrap_or(segment) {
+        let without_parameters = segment.split(|&byte| byte == b';').next().unwrap_or(segment);
+        match if parameters == Parameters::Dropped { without_parameters } else { segment } {
             b"." => {}
             b"" if empty == Empty::Merged => {}
             b".." => {

@@ -147,6 +147,7 @@ fn a_model_path_that_has_a_second_reading_is_ambiguous() {
         "/V2/./models/iris/infer",
         "/v2/x/%252e%252e/models/iris/infer",
         "/v2/;a\\b/models/iris/infer",
+        "/v2//models/;iris/infer",
         "/v2/a%5Cb/../models/iris/infer",
     ] {
         assert_eq!(rest(path), Call::Ambiguous, "{path}");

@@ -4,7 +4,15 @@
 //! writes the name that the path binds **last**, where it overrides whatever stands before. So the
 //! upstream's name goes behind it: the frame's length grows in the first bytes, and two fields follow
 //! the message's end. Nothing waits.
+//!
+//! What goes by is walked from field to field: behind half a field, or one that claims to be longer
+//! than the message, the two would be taken for a part of it, and the name before them would count.
 
+mod walk;
+
+use std::ops::Range;
+
+use self::walk::Walk;
 use super::Prefix;
 use super::message::{put_text_field, resized};
 use crate::read::FRAME_PREFIX;
@@ -16,6 +24,7 @@ pub struct Tail {
     fields: Vec<u8>,
     /// Bytes up to the message's end, once its frame has been seen; none left: all is done.
     remaining: Option<u64>,
+    walk: Walk,
 }
 
 /// What is to be done to the bytes at hand.
@@ -39,7 +48,7 @@ impl Tail {
         let mut fields = Vec::with_capacity(model.len() + 16);
         put_text_field(1, model, &mut fields);
         put_text_field(2, version.unwrap_or_default(), &mut fields);
-        Self { fields, remaining: None }
+        Self { fields, remaining: None, walk: Walk::default() }
     }
 
     /// The body's length with what is added.
@@ -52,41 +61,42 @@ impl Tail {
         self.remaining == Some(0)
     }
 
-    /// For the next `size` bytes of the body, of which `read` gives as many from the start as asked
-    /// for. After [`Edit::Wait`] the bytes kept back come again, with more behind them.
+    /// For the next `size` bytes of the body, of which `read` gives those that are asked for. After [`Edit::Wait`] the bytes kept back come again, with more behind them.
     pub fn edit<E>(
         &mut self,
         size: usize,
         end_of_body: bool,
-        read: impl Fn(usize) -> Result<Vec<u8>, E>,
+        read: impl Fn(Range<usize>) -> Result<Vec<u8>, E>,
     ) -> Result<Edit, E> {
-        let mut start = None;
+        let (mut start, mut message) = (None, 0);
         let remaining = match self.remaining {
             Some(0) => return Ok(Edit::Keep),
             Some(remaining) => remaining,
             None if size < FRAME_PREFIX => return Ok(if end_of_body { Edit::Keep } else { Edit::Wait }),
             None => {
-                let frame = read(FRAME_PREFIX)?;
+                let frame = read(0..FRAME_PREFIX)?;
                 let Some((prefix, remaining)) = self.framed(&frame) else {
-                    let reply =
-                        Reply::invalid("the message of a transcoded call is compressed or too long to be renamed");
-                    return Ok(Edit::Refuse(reply.in_dialect(Dialect::Grpc)));
+                    return Ok(refuse("the message of a transcoded call is compressed or too long to be renamed"));
                 };
-                start = Some(prefix);
+                (start, message) = (Some(prefix), FRAME_PREFIX);
                 remaining
             }
         };
         let left = remaining.saturating_sub(size as u64);
         self.remaining = Some(left);
+        let end = usize::try_from(remaining).unwrap_or(size).min(size);
+        let is_sound = self.walk.pass(message..end, &read)?;
+        if !is_sound || (left == 0 && !self.walk.is_between_fields()) {
+            return Ok(refuse("the message of a transcoded call does not consist of whole fields"));
+        }
         if left > 0 {
             return Ok(start.map_or(Edit::Keep, |start| Edit::Change(Some(start), Vec::new())));
         }
-        let end = usize::try_from(remaining).unwrap_or(size);
         if end == size {
             return Ok(Edit::Change(start, std::mem::take(&mut self.fields)));
         }
         // Another message follows in the same bytes: up to its start they are written anew.
-        let mut with = read(end)?;
+        let mut with = read(0..end)?;
         if let Some(Prefix { with: frame, .. }) = start {
             with.splice(..FRAME_PREFIX.min(with.len()), frame);
         }
@@ -102,6 +112,10 @@ impl Tail {
         with.extend_from_slice(&resized(length, self.fields.len(), 0)?.to_be_bytes());
         Some((Prefix { replaces: FRAME_PREFIX, with }, FRAME_PREFIX as u64 + u64::from(length)))
     }
+}
+
+fn refuse(text: &'static str) -> Edit {
+    Edit::Refuse(Reply::invalid(text).in_dialect(Dialect::Grpc))
 }
 
 #[cfg(test)]

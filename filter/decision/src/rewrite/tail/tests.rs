@@ -17,7 +17,7 @@ fn edited(tail: &mut Tail, body: &[u8], cuts: &[usize]) -> Result<Vec<u8>, Reply
     for pair in cuts.windows(2) {
         held.extend_from_slice(&body[pair[0]..pair[1]]);
         let bytes = held.clone();
-        let read = |count: usize| Ok::<_, Infallible>(bytes[..count].to_vec());
+        let read = |range: Range<usize>| Ok::<_, Infallible>(bytes[range].to_vec());
         match tail.edit(bytes.len(), pair[1] == body.len(), read) {
             Ok(Edit::Wait) => continue,
             Ok(Edit::Keep) => out.append(&mut held),
@@ -35,10 +35,25 @@ fn edited(tail: &mut Tail, body: &[u8], cuts: &[usize]) -> Result<Vec<u8>, Reply
     Ok(out)
 }
 
+/// A message of whole fields, of any kind that there is.
+fn messages() -> impl Strategy<Value = Vec<u8>> {
+    let field = (1_u8..16, 0_usize..4, prop::collection::vec(any::<u8>(), 0..90)).prop_map(|(number, kind, bytes)| {
+        let tag = |kind: u8| number << 3 | kind;
+        let eight = [bytes.clone(), vec![7; 8]].concat();
+        match kind {
+            0 => vec![tag(0), 0xff, 0x80, bytes.len() as u8 & 0x7f],
+            1 => [&[tag(1)], &eight[..8]].concat(),
+            2 => [&[tag(5)], &eight[..4]].concat(),
+            _ => [&[tag(2), bytes.len() as u8], &bytes[..]].concat(),
+        }
+    });
+    prop::collection::vec(field, 0..6).prop_map(|fields| fields.concat())
+}
+
 proptest! {
     #[test]
     fn name_and_version_stand_behind_the_first_message_however_the_body_is_cut(
-        message in prop::collection::vec(any::<u8>(), 0..80),
+        message in messages(),
         more in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..3),
         model in "[a-z]{1,200}",
         version in prop::option::of("[0-9]{1,3}"),
@@ -57,8 +72,19 @@ proptest! {
         prop_assert!(tail.is_done());
     }
 
+    /// Half a field would swallow what stands behind it, and the name before it would count.
     #[test]
-    fn a_body_that_ends_early_only_gets_its_length_changed(body in prop::collection::vec(any::<u8>(), 0..40), cuts in prop::collection::vec(any::<usize>(), 0..6)) {
+    fn a_message_that_ends_within_a_field_is_refused_however_it_is_cut(
+        message in messages(),
+        half in prop::sample::select(vec![&b"\x9a"[..], b"\x0a", b"\x0a\x80", b"\x0a\x09longer", b"\x08", b"\x09\0", b"\x0d\0\0\0", b"\x0b", b"\x00", b"\xfa\xff\xff\xff\xff\x01\0"]),
+        cuts in prop::collection::vec(any::<usize>(), 0..10),
+    ) {
+        let body = framed(&[&message, half].concat());
+        prop_assert_eq!(edited(&mut Tail::new(b"m", None), &body, &cuts).unwrap_err().status, 400);
+    }
+
+    #[test]
+    fn a_body_that_ends_early_only_gets_its_length_changed(body in messages(), cuts in prop::collection::vec(any::<usize>(), 0..6)) {
         let body = [&b"\0\0\0\x01\0"[..], &body].concat();
         let out = edited(&mut Tail::new(b"m", None), &body, &cuts).unwrap();
         prop_assert_eq!(&out[..5], b"\0\0\0\x01\x05");
