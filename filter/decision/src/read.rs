@@ -6,8 +6,8 @@
 mod grpc;
 mod json;
 
-pub(crate) use grpc::FRAME_PREFIX;
 pub use grpc::GrpcReader;
+pub(crate) use grpc::{FRAME_PREFIX, Varint};
 pub use json::{Document, JsonReader};
 
 use crate::message::{Message, Needs};

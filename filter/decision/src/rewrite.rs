@@ -7,7 +7,7 @@ mod tail;
 use std::ops::Range;
 
 pub(crate) use self::document::document_start;
-pub(crate) use self::message::message_start;
+pub(crate) use self::message::{message_start, put_head};
 pub use self::tail::{Edit, Tail};
 
 /// A body's new start. Gateways edit a body nowhere else but at its ends.

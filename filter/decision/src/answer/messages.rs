@@ -2,7 +2,7 @@
 
 use super::{Naming, Renaming, Step};
 use crate::read::FRAME_PREFIX;
-use crate::rewrite::Prefix;
+use crate::rewrite::{Prefix, put_head};
 
 /// A length-delimited field 1, and 2, of fewer than 2¹⁶ bytes.
 const FIRST: u8 = 1 << 3 | 2;
@@ -96,15 +96,15 @@ impl Renaming {
     /// The message's start with the other name; `None` where a length cannot tell so much.
     fn renamed(&self, bytes: &[u8], length: u32, outer: Option<u64>, replaces: usize) -> Option<Vec<u8>> {
         let mut field = Vec::with_capacity(self.to.len() + 3);
-        put_head(&mut field, FIRST, self.to.len() as u64);
+        put_head(FIRST, self.to.len() as u64, &mut field);
         field.extend_from_slice(&self.to);
         let mut message = field;
         if let Some(outer) = outer {
             let mut old = Vec::new();
-            put_head(&mut old, FIRST, self.from.len() as u64);
+            put_head(FIRST, self.from.len() as u64, &mut old);
             let inner = (outer + message.len() as u64).checked_sub((old.len() + self.from.len()) as u64)?;
             let mut nested = Vec::with_capacity(message.len() + 11);
-            put_head(&mut nested, SECOND, inner);
+            put_head(SECOND, inner, &mut nested);
             nested.append(&mut message);
             message = nested;
         }
@@ -139,13 +139,4 @@ fn take_head(from: &mut &[u8], tag: u8) -> Result<Option<u64>, ()> {
         }
     }
     Err(())
-}
-
-fn put_head(into: &mut Vec<u8>, tag: u8, mut length: u64) {
-    into.push(tag);
-    while length >= 0x80 {
-        into.push(length as u8 | 0x80);
-        length >>= 7;
-    }
-    into.push(length as u8);
 }

@@ -17,7 +17,8 @@ mod wire;
 use std::ops::Range;
 
 use self::field::Field;
-use self::wire::{Varint, map_entry, next_varint, parameter_text};
+pub(crate) use self::wire::Varint;
+use self::wire::{map_entry, next_varint, parameter_text};
 use super::{LONGEST_NAME, MOST_NAMES, Plan, Progress, Wanted};
 use crate::message::{Encoding, Input, LONGEST_VALUE, MOST_DIMENSIONS, MOST_INPUTS, Message, Needs};
 

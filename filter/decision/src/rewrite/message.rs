@@ -36,12 +36,16 @@ pub(super) fn resized(length: u32, added: usize, removed: usize) -> Option<u32> 
 
 /// A length-delimited field.
 pub(super) fn put_text_field(field: u8, text: &[u8], into: &mut Vec<u8>) {
-    into.push(field << 3 | 2);
-    let mut length = text.len();
+    put_head(field << 3 | 2, text.len() as u64, into);
+    into.extend_from_slice(text);
+}
+
+/// A tag of one byte, and the length behind it.
+pub(crate) fn put_head(tag: u8, mut length: u64, into: &mut Vec<u8>) {
+    into.push(tag);
     while length >= 0x80 {
         into.push(length as u8 | 0x80);
         length >>= 7;
     }
     into.push(length as u8);
-    into.extend_from_slice(text);
 }

@@ -4,8 +4,8 @@ use crate::message::LONGEST_VALUE;
 use crate::number::double_text;
 
 /// A varint whose bytes come one at a time.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Varint {
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Varint {
     value: u64,
     bytes: u32,
 }
@@ -19,7 +19,7 @@ impl Varint {
     }
 
     /// The value when this was its last byte.
-    pub(super) fn push(&mut self, byte: u8) -> Result<Option<u64>, &'static str> {
+    pub(crate) fn push(&mut self, byte: u8) -> Result<Option<u64>, &'static str> {
         let shift = self.bytes * 7;
         let part = u64::from(byte & 0x7f);
         if shift > 63 || (shift == 63 && part > 1) {

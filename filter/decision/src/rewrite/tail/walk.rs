@@ -2,19 +2,16 @@
 
 use std::ops::Range;
 
+use crate::read::Varint;
+
 /// So many bytes are read at once; most fields before the tensors are shorter.
 const WINDOW: usize = 64;
-
-/// The longest varint has ten bytes.
-const LAST_SHIFT: u32 = 63;
 
 /// Where the bytes that went by have ended.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Walk {
     at: At,
-    /// The varint that has begun, and where its next bits go.
-    varint: u64,
-    shift: u32,
+    varint: Varint,
     /// Bytes of the field's payload that are still to come.
     payload: u64,
 }
@@ -68,16 +65,7 @@ impl Walk {
     }
 
     fn step(&mut self, byte: u8) -> Option<()> {
-        if self.shift > LAST_SHIFT {
-            return None;
-        }
-        self.varint |= u64::from(byte & 0x7f) << self.shift;
-        self.shift += 7;
-        if byte & 0x80 != 0 {
-            return Some(());
-        }
-        let value = std::mem::take(&mut self.varint);
-        self.shift = 0;
+        let Some(value) = self.varint.push(byte).ok()? else { return Some(()) };
         self.at = match self.at {
             At::Number => At::Tag,
             At::Length => {
