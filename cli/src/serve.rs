@@ -83,8 +83,14 @@ pub(crate) struct Args {
     #[arg(long, env = "MODELWAY_BODY_LIMIT", value_name = "SIZE", default_value = "64MiB", value_parser = quantity::bytes)]
     body_limit: usize,
 
-    /// How long requests in flight have after SIGTERM or Ctrl-C: seconds, or with ms, s or m.
-    #[arg(long, env = "MODELWAY_DRAIN_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = quantity::duration)]
+    /// How long to go on after SIGTERM, not ready any more, until gateways have noticed: seconds, or with ms, s or m.
+    /// Ctrl-C does not wait for them.
+    #[arg(long, env = "MODELWAY_DRAIN_GRACE", value_name = "TIME", default_value = "5s", value_parser = quantity::duration)]
+    drain_grace: Duration,
+
+    /// How long requests in flight then have: seconds, or with ms, s or m. With --drain-grace it should be less than
+    /// Kubernetes' terminationGracePeriodSeconds.
+    #[arg(long, env = "MODELWAY_DRAIN_TIMEOUT", value_name = "TIME", default_value = "20s", value_parser = quantity::duration)]
     drain_timeout: Duration,
 
     /// Form of the log on standard error.
@@ -146,10 +152,14 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         tracing::info!(socket = %path.display(), "listening");
         listeners.push(listener.into());
     }
-    let count = count_stop_signals()?;
+    let stops = count_stop_signals()?;
+    let first_stop = {
+        let stops = stops.clone();
+        async move { if signals(stops, 1).await.is_by_hand { Duration::ZERO } else { args.drain_grace } }
+    };
     tokio::select! {
-        result = server.serve(listeners, signals(count.clone(), 1)) => result.context("cannot serve"),
-        () = signals(count.clone(), 2) => anyhow::bail!("stopped by a second signal, requests were cut off"),
+        result = server.serve(listeners, first_stop) => result.context("cannot serve"),
+        _ = signals(stops, 2) => anyhow::bail!("stopped by a second signal, requests were cut off"),
     }
 }
 
@@ -196,27 +206,36 @@ fn announce(listener: &TcpListener) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Counts SIGTERM and Ctrl-C: the first asks to stop, the second not to wait.
-fn count_stop_signals() -> anyhow::Result<watch::Receiver<usize>> {
+/// The signals that came: the first asks to stop, the second not to wait.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stops {
+    count: usize,
+    /// By Ctrl-C: somebody sits there, and no gateway has to be waited for.
+    is_by_hand: bool,
+}
+
+/// Counts SIGTERM and Ctrl-C.
+fn count_stop_signals() -> anyhow::Result<watch::Receiver<Stops>> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
-    let (sender, receiver) = watch::channel(0);
+    let (sender, receiver) = watch::channel(Stops::default());
     tokio::spawn(async move {
         loop {
-            tokio::select! {
-                _ = terminate.recv() => tracing::info!("SIGTERM"),
-                _ = interrupt.recv() => tracing::info!("Ctrl-C"),
-            }
-            sender.send_modify(|count| *count += 1);
+            let is_by_hand = tokio::select! {
+                _ = terminate.recv() => false,
+                _ = interrupt.recv() => true,
+            };
+            tracing::info!("{}", if is_by_hand { "Ctrl-C" } else { "SIGTERM" });
+            sender.send_modify(|stops| *stops = Stops { count: stops.count + 1, is_by_hand });
         }
     });
     Ok(receiver)
 }
 
 /// Ends once so many signals came.
-async fn signals(mut count: watch::Receiver<usize>, wanted: usize) {
+async fn signals(mut stops: watch::Receiver<Stops>, wanted: usize) -> Stops {
     // The sender lives as long as the process.
-    let _ = count.wait_for(|&count| count >= wanted).await;
+    stops.wait_for(|stops| stops.count >= wanted).await.map(|stops| *stops).unwrap_or_default()
 }
 
 /// `RUST_LOG` chooses what is logged, `info` without it.

@@ -72,16 +72,20 @@ impl Server {
         Ok(Self { serving, catalogue, router, health, drain_timeout: options.drain_timeout })
     }
 
-    /// Loads what is to be loaded at the start, looks after changes in storage, and answers on the listeners until `stop` ends; then accepts nothing more,
-    /// says that it is not ready, finishes what is in flight, and after the drain timeout cuts off
-    /// the rest.
+    /// Loads what is to be loaded at the start, looks after changes in storage, and answers on the listeners until
+    /// `stop` ends.
+    ///
+    /// It ends with the time that gateways need to notice: so long the server says that it is not ready and goes on as
+    /// before, on new connections, too. Who sends it a request meanwhile has not noticed yet, and would see it fail.
+    /// Then it accepts nothing more, tells its peers to send nothing more (`GOAWAY`), finishes what is in flight, and
+    /// after the drain timeout ends streams with an error and cuts off the rest.
     ///
     /// # Errors
     /// A listener has no address, which is a fault of the system.
     pub async fn serve(
         self,
         listeners: impl IntoIterator<Item = impl Into<Listener>>,
-        stop: impl Future<Output = ()>,
+        stop: impl Future<Output = Duration>,
     ) -> io::Result<()> {
         self.health.set_serving(false).await;
         let loading = tokio::spawn({
@@ -96,13 +100,16 @@ impl Server {
         });
         let watching = tokio::spawn(self.catalogue.clone().watch());
         let connections = Connections::accept(listeners.into_iter().map(Into::into), &self.router);
-        stop.await;
-        tracing::info!(connections = connections.count(), "shutting down, finishing what is in flight");
+        let grace = stop.await;
+        // A server that was not ready yet must not become so.
         loading.abort();
-        watching.abort();
         self.serving.drain();
         self.health.set_serving(false).await;
-        connections.finish(self.drain_timeout).await;
+        tracing::info!(seconds = grace.as_secs_f64(), "not ready any more, going on until gateways have noticed");
+        tokio::time::sleep(grace).await;
+        tracing::info!(connections = connections.count(), "shutting down, finishing what is in flight");
+        watching.abort();
+        connections.finish(self.drain_timeout, self.serving.farewell()).await;
         Ok(())
     }
 }

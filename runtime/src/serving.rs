@@ -24,6 +24,8 @@ pub(crate) struct Serving {
     catalogue: Arc<Catalogue>,
     metrics: Metrics,
     is_draining: AtomicBool,
+    /// Ends streams that would otherwise be cut off.
+    farewell: CancellationToken,
 }
 
 /// A request that a model is answering: a stream of its responses. Dropping it cancels the work.
@@ -45,7 +47,7 @@ pub(crate) struct Inference {
 impl Serving {
     pub(crate) fn new(catalogue: Arc<Catalogue>) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new(catalogue.residency())?;
-        Ok(Self { catalogue, metrics, is_draining: AtomicBool::new(false) })
+        Ok(Self { catalogue, metrics, is_draining: AtomicBool::new(false), farewell: CancellationToken::new() })
     }
 
     pub(crate) fn catalogue(&self) -> &Catalogue {
@@ -59,6 +61,12 @@ impl Serving {
     /// From now on the server is not ready; what is in flight goes on.
     pub(crate) fn drain(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Cancelled shortly before connections are cut off: a stream that has begun ends with an error then. A request that
+    /// was not answered yet is better off with a connection that breaks, because a gateway asks another server.
+    pub(crate) fn farewell(&self) -> &CancellationToken {
+        &self.farewell
     }
 
     /// Whether requests should be sent here; an error says why not.

@@ -199,7 +199,7 @@ impl Model for Gate {
 /// A server on a port of its own, stopped at the end of the test.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
+    stop: Option<oneshot::Sender<Duration>>,
     task: JoinHandle<std::io::Result<()>>,
 }
 
@@ -234,9 +234,7 @@ pub(crate) async fn start_with(catalogue: Catalogue, options: &Options) -> Runni
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let task = tokio::spawn(server.serve(vec![listener], async {
-        let _ = stopped.await;
-    }));
+    let task = tokio::spawn(server.serve(vec![listener], async { stopped.await.unwrap_or_default() }));
     let running = Running { address, stop: Some(stop), task };
     running.until_ready().await;
     running
@@ -275,7 +273,12 @@ impl Running {
 
     /// Tells the server to stop, without waiting for it.
     pub(crate) fn begin_stop(&mut self) {
-        let _ = self.stop.take().map(|stop| stop.send(()));
+        self.begin_stop_after(Duration::ZERO);
+    }
+
+    /// The same for a server whose gateways need this time to notice.
+    pub(crate) fn begin_stop_after(&mut self, grace: Duration) {
+        let _ = self.stop.take().map(|stop| stop.send(grace));
     }
 
     /// Waits until the server has stopped.

@@ -55,19 +55,28 @@ impl Envoy {
 
     /// Starts Envoy with a bootstrap that somebody else has written and waits until it accepts requests.
     pub fn start_with(runtime: &Handle, bootstrap: &Path) -> Result<Self> {
-        let directory = TempDir::new()?;
-        let command = launch(&directory, bootstrap, 1)?;
-        Self::run(runtime, directory, command)
+        runtime.block_on(Self::open(bootstrap, 1))
     }
 
-    fn run(runtime: &Handle, directory: TempDir, mut command: Command) -> Result<Self> {
+    /// The same with so many workers, for async code.
+    pub async fn open(bootstrap: &Path, workers: u32) -> Result<Self> {
+        let directory = TempDir::new()?;
+        let command = launch(&directory, bootstrap, workers)?;
+        Self::ready(directory, command).await
+    }
+
+    fn run(runtime: &Handle, directory: TempDir, command: Command) -> Result<Self> {
+        runtime.block_on(Self::ready(directory, command))
+    }
+
+    async fn ready(directory: TempDir, mut command: Command) -> Result<Self> {
         let mut process = command.spawn().with_context(|| {
             format!(
                 "cannot start {}: install it with `make setup`, or name another in {ENVOY_VARIABLE}",
                 envoy_path().display()
             )
         })?;
-        match runtime.block_on(wait_until_ready(&mut process, &directory)) {
+        match wait_until_ready(&mut process, &directory).await {
             Ok((address, admin)) => Ok(Self { process, directory, address, admin }),
             Err(error) => {
                 stop(&mut process);
@@ -108,6 +117,12 @@ impl Envoy {
         let text = String::from_utf8_lossy(&stats.body).into_owned();
         let lines = text.lines().filter_map(|line| line.strip_prefix("wasmcustom.")?.rsplit_once(": "));
         Ok(lines.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect())
+    }
+
+    /// What Envoy knows of every upstream host, as text.
+    pub async fn clusters(&self) -> Result<String> {
+        let clusters = client::send(self.admin, Request::get("/clusters")).await?;
+        Ok(String::from_utf8_lossy(&clusters.body).into_owned())
     }
 
     /// Everything that Envoy tells Prometheus.

@@ -13,6 +13,7 @@ pub mod headers;
 pub mod host;
 pub mod inference;
 pub mod load;
+pub mod mesh;
 pub mod random;
 pub mod reading;
 pub mod upstream;

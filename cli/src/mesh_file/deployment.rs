@@ -81,6 +81,9 @@ pub(crate) struct Service {
     pub(crate) port: NonZeroU16,
     /// What it speaks. For a plain Envoy; Istio goes by the `appProtocol` of the Service's port.
     pub(crate) http: UpstreamHttp,
+    /// Path that answers 200 while a server should get requests, asked every second. Default `/v2/health/ready`; `null`: it
+    /// has none.
+    pub(crate) health_path: Option<String>,
 }
 
 /// Which HTTP a model server speaks.
@@ -147,16 +150,19 @@ impl Deployment {
         {
             fault(Path::parse("module.sha256"), format!("expected 64 hexadecimal digits, got '{digest}'"));
         }
-        let named = |section: &str, services: &BTreeMap<String, Service>| -> Vec<(Path, String)> {
-            let path = |name: &str| Path::default().key(section).key(name).key("host");
-            services.iter().map(|(name, service)| (path(name), service.host.clone())).collect()
-        };
-        let services = [(Path::parse("service.host"), self.service.host.clone())];
-        for (path, host) in
-            services.into_iter().chain(named("pools", &self.pools)).chain(named("clusters", &self.clusters))
-        {
+        let named = |section: &str, name: &String| Path::default().key(section).key(name);
+        let pools = self.pools.iter().map(|(name, service)| (named("pools", name), service));
+        let clusters = self.clusters.iter().map(|(name, service)| (named("clusters", name), service));
+        for (path, service) in [(Path::parse("service"), &self.service)].into_iter().chain(pools).chain(clusters) {
+            let host = &service.host;
             if host.is_empty() || host.contains(['/', ' ']) {
-                fault(path, format!("expected a host's name or address, got '{host}'"));
+                fault(path.clone().key("host"), format!("expected a host's name or address, got '{host}'"));
+            }
+            if let Some(health) = service.health_path.as_deref().filter(|health| !health.starts_with('/')) {
+                fault(
+                    path.key("healthPath"),
+                    format!("expected a path such as /v2/health/ready, or null, got '{health}'"),
+                );
             }
         }
         let names = [
@@ -244,6 +250,7 @@ impl Default for Service {
             host: "modelway-runtime.modelway.svc.cluster.local".to_owned(),
             port: NonZeroU16::MIN.saturating_add(8000),
             http: UpstreamHttp::default(),
+            health_path: Some("/v2/health/ready".to_owned()),
         }
     }
 }

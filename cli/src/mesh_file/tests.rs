@@ -72,6 +72,15 @@ fn an_unknown_field_of_the_deployment_is_refused_with_its_place() {
 }
 
 #[test]
+fn a_readiness_that_is_no_path_is_refused() {
+    let message = refusal(
+        "apiVersion: modelway/v1alpha1\ndeployment:\n  service: {healthPath: ready}\n  pools: {gpu: {healthPath: \"\"}}\n",
+    );
+    assert!(message.contains("deployment.service.healthPath: expected a path such as /v2/health/ready"), "{message}");
+    assert!(message.contains("deployment.pools.gpu.healthPath: expected a path"), "{message}");
+}
+
+#[test]
 fn a_mesh_without_runtimes_is_refused() {
     let message = refusal("apiVersion: modelway/v1alpha1\ndeployment: {runtimes: {count: 0}}\n");
     assert!(message.contains("nonzero"), "{message}");

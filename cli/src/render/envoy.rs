@@ -23,7 +23,7 @@ pub(crate) const LISTENER: &str = "gateway";
 
 const EXTENSIONS: &str = "type.googleapis.com/envoy.extensions";
 
-const COMMENTS: [Comment; 8] = [
+const COMMENTS: [Comment; 14] = [
     Comment {
         path: "static_resources.listeners[0].enable_reuse_port",
         text: "Otherwise a second gateway would share the port in silence.",
@@ -49,8 +49,32 @@ const COMMENTS: [Comment; 8] = [
         text: "Copies for shadows: with the headers of the shadow's variant, and nobody gets their answers.",
     },
     Comment {
-        path: "static_resources.clusters[0].common_lb_config",
+        path: "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].retry_policy.host_selection_retry_max_attempts",
+        text: "Neighbours on the ring are often the same runtime again; with few attempts a full one would be asked twice.",
+    },
+    Comment {
+        path: "static_resources.clusters[0].common_lb_config.consistent_hashing_lb_config",
         text: "No runtime gets more than one and a half times its share: a hot model spreads.",
+    },
+    Comment {
+        path: "static_resources.clusters[0].common_lb_config.healthy_panic_threshold",
+        text: "In per cent: where none is healthy, any is tried; above that, never one that is not.",
+    },
+    Comment {
+        path: "static_resources.clusters[0].common_lb_config.update_merge_window",
+        text: "Workers hear of a runtime that is not healthy at once; by Envoy's default a second later.",
+    },
+    Comment {
+        path: "static_resources.clusters[0].ignore_health_on_host_removal",
+        text: "What discovery no longer names is gone, even if it still answers.",
+    },
+    Comment {
+        path: "static_resources.clusters[0].health_checks",
+        text: "A runtime that is to stop fails this first, and goes on until it is noticed (`modelway serve --drain-grace`).",
+    },
+    Comment {
+        path: "static_resources.clusters[0].outlier_detection",
+        text: "For connections that fail or break only. Answers never eject: what a bad model answers would follow it from runtime to runtime.",
     },
     Comment {
         path: "static_resources.clusters[0].typed_extension_protocol_options",
@@ -63,6 +87,8 @@ const COMMENTS: [Comment; 8] = [
 pub(crate) struct Servers {
     hosts: Vec<Host>,
     http: UpstreamHttp,
+    /// Path of their readiness, if they have one.
+    health_path: Option<String>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -181,13 +207,13 @@ fn cluster(name: &str, servers: &Servers) -> Value {
     let are_addresses = hosts.iter().all(|host| host.name.parse::<IpAddr>().is_ok());
     let address = |host: &Host| json!({"socket_address": {"address": host.name, "port_value": host.port}});
     let endpoints: Vec<Value> = hosts.iter().map(|host| json!({"endpoint": {"address": address(host)}})).collect();
-    json!({
+    let mut cluster = json!({
         "name": name,
         "type": if are_addresses { "STATIC" } else { "STRICT_DNS" },
         "connect_timeout": "1s",
         "lb_policy": "RING_HASH",
         "ring_hash_lb_config": {"minimum_ring_size": 1024},
-        "common_lb_config": {"consistent_hashing_lb_config": {"hash_balance_factor": 150}},
+        "common_lb_config": load_balancing(),
         "circuit_breakers": {"thresholds": [{
             "max_connections": 10_000,
             "max_pending_requests": 10_000,
@@ -197,12 +223,58 @@ fn cluster(name: &str, servers: &Servers) -> Value {
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol_options(servers.http),
         },
+        "outlier_detection": outlier_detection(),
+        "ignore_health_on_host_removal": true,
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
+    });
+    if let Some(path) = &servers.health_path {
+        cluster["health_checks"] = json!([health_check(path, servers.http)]);
+    }
+    cluster
+}
+
+/// What of the load balancing has no field in Istio's DestinationRule.
+pub(super) fn load_balancing() -> Value {
+    json!({
+        "consistent_hashing_lb_config": {"hash_balance_factor": 150},
+        "healthy_panic_threshold": {"value": 1},
+        "update_merge_window": "0s",
     })
 }
 
-fn protocol_options(http: UpstreamHttp) -> Value {
-    let http2 = json!({"connection_keepalive": {"interval": "10s", "timeout": "3s"}});
+/// Asks for the readiness every second. An answer other than 200 counts at once, silence after two times.
+pub(super) fn health_check(path: &str, http: UpstreamHttp) -> Value {
+    let codec = if http == UpstreamHttp::Http2 { "HTTP2" } else { "HTTP1" };
+    json!({
+        "timeout": "2s",
+        "interval": "1s",
+        // Envoy's default is a minute while there are no requests.
+        "no_traffic_interval": "1s",
+        "unhealthy_threshold": 2,
+        "healthy_threshold": 1,
+        "http_health_check": {"path": path, "codec_client_type": codec},
+    })
+}
+
+fn outlier_detection() -> Value {
+    json!({
+        "split_external_local_origin_errors": true,
+        "consecutive_local_origin_failure": 5,
+        "enforcing_consecutive_5xx": 0,
+        "enforcing_consecutive_gateway_failure": 0,
+        "enforcing_success_rate": 0,
+        "enforcing_local_origin_success_rate": 0,
+        "interval": "1s",
+        "base_ejection_time": "5s",
+        "max_ejection_time": "30s",
+        "max_ejection_percent": 50,
+    })
+}
+
+pub(super) fn protocol_options(http: UpstreamHttp) -> Value {
+    // Also before a request on a connection that was idle for so long.
+    let keepalive = json!({"interval": "3s", "timeout": "3s", "connection_idle_interval": "1s"});
+    let http2 = json!({"connection_keepalive": keepalive});
     let (kind, options) = match http {
         UpstreamHttp::Http2 => ("explicit_http_config", json!({"http2_protocol_options": http2})),
         UpstreamHttp::Http1 => ("explicit_http_config", json!({"http_protocol_options": {}})),
@@ -218,13 +290,13 @@ fn protocol_options(http: UpstreamHttp) -> Value {
 impl Servers {
     pub(crate) fn of(service: &Service) -> Self {
         let host = Host { name: service.host.clone(), port: service.port.get() };
-        Self { hosts: vec![host], http: service.http }
+        Self { hosts: vec![host], http: service.http, health_path: service.health_path.clone() }
     }
 
     /// Runtimes of Modelway's.
     pub(crate) fn runtimes(addresses: &[SocketAddr]) -> Self {
         let hosts = addresses.iter().map(|address| Host { name: address.ip().to_string(), port: address.port() });
-        Self { hosts: hosts.collect(), http: UpstreamHttp::Http2 }
+        Self { hosts: hosts.collect(), http: UpstreamHttp::Http2, health_path: Service::default().health_path }
     }
 }
 

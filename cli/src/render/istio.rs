@@ -4,9 +4,9 @@ use modelway_decision::Field;
 use serde_json::{Value, json};
 
 use super::destinations::Destinations;
-use super::envoy::routes;
+use super::envoy::{self, routes};
 use super::{Rendered, Tier};
-use crate::mesh_file::{Mesh, Service};
+use crate::mesh_file::{Mesh, Service, UpstreamHttp};
 use crate::yaml::{self, Comment};
 
 pub(super) const WRITTEN_BY: &str = "# Written by `modelway render`: change the mesh file, not this one.\n";
@@ -166,17 +166,20 @@ fn gateway_tuning(mesh: &Mesh) -> Manifest {
     let destinations = Destinations::of(mesh);
     let of_route =
         |name: &str| json!({"context": "GATEWAY", "routeConfiguration": {"vhost": {"route": {"name": name}}}});
-    let mut tuned = json!({"request_body_buffer_limit": mesh.deployment.gateway.request_buffer_limit.0});
+    let mut tuned = json!({
+        "request_body_buffer_limit": mesh.deployment.gateway.request_buffer_limit.0,
+        "route": {"retry_policy": routes::refusals()},
+    });
     if destinations.has_shadows {
-        tuned["route"] = json!({"request_mirror_policies": [routes::mirror(&destinations)]});
+        tuned["route"]["request_mirror_policies"] = json!([routes::mirror(&destinations)]);
     }
     let names = [ROUTE.to_owned()].into_iter().chain(destinations.pools().map(|(name, _)| format!("pool-{name}")));
     let mut patches: Vec<Value> =
         names.map(|name| patch("HTTP_ROUTE", of_route(&name), "MERGE", tuned.clone())).collect();
     let hosts = [&mesh.deployment.service].into_iter().chain(destinations.pools().map(|(_, service)| service));
     patches.extend(hosts.map(|service| {
-        let spread = json!({"common_lb_config": {"consistent_hashing_lb_config": {"hash_balance_factor": 150}}});
-        patch("CLUSTER", json!({"context": "GATEWAY", "cluster": {"service": service.host}}), "MERGE", spread)
+        let tuned = tuned_cluster(service);
+        patch("CLUSTER", json!({"context": "GATEWAY", "cluster": {"service": service.host}}), "MERGE", tuned)
     }));
     if destinations.has_clusters {
         let mut route = json!({"name": "cluster"});
@@ -195,8 +198,20 @@ fn gateway_tuning(mesh: &Mesh) -> Manifest {
                 text: "A request larger than its buffer, 32 KiB on Istio's gateways, could not be sent again to another runtime.",
             },
             Comment {
-                path: "spec.configPatches[1].patch.value.common_lb_config",
+                path: "spec.configPatches[0].patch.value.route.retry_policy",
+                text: "A healthy runtime that should not take the request refuses with this header; another one is asked.",
+            },
+            Comment {
+                path: "spec.configPatches[1].patch.value.common_lb_config.consistent_hashing_lb_config",
                 text: "No runtime gets more than one and a half times its share: a hot model spreads.",
+            },
+            Comment {
+                path: "spec.configPatches[1].patch.value.health_checks",
+                text: "Notices a runtime that is to stop, or hangs, before Kubernetes has told the gateway.",
+            },
+            Comment {
+                path: "spec.configPatches[1].patch.value.typed_extension_protocol_options",
+                text: "A frozen runtime keeps its TCP connections: only the keepalive notices.",
             },
         ],
         value: json!({
@@ -209,6 +224,24 @@ fn gateway_tuning(mesh: &Mesh) -> Manifest {
             },
         }),
     }
+}
+
+/// What a DestinationRule has no field for.
+fn tuned_cluster(service: &Service) -> Value {
+    let mut tuned = json!({
+        "common_lb_config": envoy::load_balancing(),
+        "ignore_health_on_host_removal": true,
+    });
+    if let Some(path) = &service.health_path {
+        tuned["health_checks"] = json!([envoy::health_check(path, service.http)]);
+    }
+    // Which HTTP the others speak is for the Service's appProtocol to say.
+    if service.http == UpstreamHttp::Http2 {
+        tuned["typed_extension_protocol_options"] = json!({
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": envoy::protocol_options(service.http),
+        });
+    }
+    tuned
 }
 
 #[allow(clippy::needless_pass_by_value)]
@@ -261,7 +294,8 @@ fn virtual_service(mesh: &Mesh) -> Manifest {
             Comment { path: "spec.http[0].timeout", text: "A stream of tokens has no length known beforehand." },
             Comment {
                 path: "spec.http[0].retries.retryOn",
-                text: "429 and resource-exhausted: a healthy runtime that should not take the request refuses with these.",
+                text: "429 and resource-exhausted: a healthy runtime that should not take the request refuses with these. \
+                       gateway-tuning.yaml goes by the header of a refusal instead.",
             },
         ],
         value: json!({
@@ -298,10 +332,17 @@ fn destination_rule(mesh: &Mesh, of: &str, host: &str) -> Manifest {
     let destinations = Destinations::of(mesh);
     Manifest {
         about: "Every model on few runtimes: the ring hashes the header that the filter sets.",
-        comments: &[Comment {
-            path: "spec.trafficPolicy.connectionPool.http.maxRetries",
-            text: "Envoy's default lets three retries run at a time.",
-        }],
+        comments: &[
+            Comment {
+                path: "spec.trafficPolicy.connectionPool.http.maxRetries",
+                text: "Envoy's default lets three retries run at a time.",
+            },
+            Comment {
+                path: "spec.trafficPolicy.outlierDetection",
+                text: "For connections that fail or break only. Answers never eject: what a bad model answers would follow it \
+                       from runtime to runtime.",
+            },
+        ],
         value: json!({
             "apiVersion": "networking.istio.io/v1",
             "kind": "DestinationRule",
@@ -316,6 +357,15 @@ fn destination_rule(mesh: &Mesh, of: &str, host: &str) -> Manifest {
                     "connectionPool": {
                         "tcp": {"connectTimeout": "1s"},
                         "http": {"http1MaxPendingRequests": 10000, "http2MaxRequests": 10000, "maxRetries": 1000},
+                    },
+                    "outlierDetection": {
+                        "splitExternalLocalOriginErrors": true,
+                        "consecutiveLocalOriginFailures": 5,
+                        "consecutive5xxErrors": 0,
+                        "consecutiveGatewayErrors": 0,
+                        "interval": "1s",
+                        "baseEjectionTime": "5s",
+                        "maxEjectionPercent": 50,
                     },
                 },
             },

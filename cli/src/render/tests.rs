@@ -160,3 +160,21 @@ fn pools_clusters_and_shadows_have_routes_in_istio() {
     assert!(patches[0]["patch"]["value"]["route"]["request_mirror_policies"].is_array());
     assert_eq!(patches[4]["patch"]["value"]["route"]["cluster_header"], "x-modelway-cluster");
 }
+
+#[test]
+fn what_a_destination_rule_has_no_field_for_stands_in_an_envoy_filter() {
+    let text = DESTINATIONS
+        .replace("{host: gpu.example.com, port: 9000}", "{host: gpu.example.com, http: Http1, healthPath: null}");
+    let mesh = Mesh::parse(&Source::parse(Path::new("mesh.yaml"), text).expect("YAML")).expect("valid");
+    let files = rendered(&mesh, Target::Istio, Tier::Body).expect("manifests");
+    let file = files.iter().find(|file| file.name == "gateway-tuning.yaml").expect("the file");
+    let tuning: Value = serde_saphyr::from_str(&file.text).expect("YAML");
+    let patches = &tuning["spec"]["configPatches"];
+    let policy = &patches[0]["patch"]["value"]["route"]["retry_policy"];
+    assert_eq!(policy["retriable_headers"][0]["name"], "x-modelway-refused");
+    let [ours, gpu] = [2, 3].map(|patch: usize| &patches[patch]["patch"]["value"]);
+    assert_eq!(ours["health_checks"][0]["http_health_check"]["path"], "/v2/health/ready");
+    assert!(ours["typed_extension_protocol_options"].to_string().contains("connection_keepalive"));
+    assert_eq!(gpu["common_lb_config"], ours["common_lb_config"]);
+    assert!(gpu.get("health_checks").is_none() && gpu.get("typed_extension_protocol_options").is_none(), "{gpu}");
+}

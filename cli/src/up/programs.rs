@@ -48,6 +48,8 @@ impl Programs {
     pub(crate) fn runtime(&self, deployment: &Deployment) -> Command {
         let mut command = self.tied_to_us(&self.modelway);
         command.args(["serve", "--host", "127.0.0.1", "--port", "0"]);
+        // When `up` stops, its gateway is gone before them.
+        command.args(["--drain-grace", "0"]);
         // Its readiness is to mean that the models were loaded.
         command.arg("--preload").arg("--models").arg(&deployment.models);
         command

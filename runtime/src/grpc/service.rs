@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::Either;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
+use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -104,6 +105,21 @@ impl Inferences {
         });
         responses.flatten_stream()
     }
+}
+
+/// The stream, which ends with an error when the server ends before it.
+fn until<T>(
+    farewell: CancellationToken,
+    answers: impl Stream<Item = Result<T, Status>>,
+) -> impl Stream<Item = Result<T, Status>> {
+    let last = {
+        let farewell = farewell.clone();
+        async move {
+            let text = "the server is shutting down; open the stream again, another server answers it";
+            farewell.is_cancelled().then(|| Err(Status::unavailable(text)))
+        }
+    };
+    answers.take_until(farewell.cancelled_owned()).chain(stream::once(last).filter_map(std::future::ready))
 }
 
 /// An empty version is the default one.
@@ -221,7 +237,8 @@ impl GrpcInferenceService for Inferences {
             Ok(message) => Either::Left(service.clone().answer(deadline, routing.clone(), message)),
             Err(status) => Either::Right(stream::iter([Err(status)])),
         });
-        let mut response = Response::new(deadline.limit_stream(Box::pin(answers)));
+        let answers = until(self.serving.farewell().clone(), deadline.limit_stream(Box::pin(answers)));
+        let mut response = Response::new(Box::pin(answers) as Self::ModelStreamInferStream);
         if let Some(value) = served.as_deref().and_then(served_value) {
             response.metadata_mut().insert(SERVED, value);
         }

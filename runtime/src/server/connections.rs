@@ -46,6 +46,9 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long to wait when the system has no file descriptor or memory for a new connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long the end of a stream has to reach its client before the connection is cut off.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// The connections of all listeners.
 pub(super) struct Connections {
     accepting: JoinSet<()>,
@@ -79,14 +82,17 @@ impl Connections {
         self.open.len()
     }
 
-    /// Accepts no more, and returns when every connection has finished or was cut off.
-    pub(super) async fn finish(mut self, timeout: Duration) {
+    /// Accepts no more, and returns when every connection has finished or was cut off, a moment after `farewell` was
+    /// cancelled.
+    pub(super) async fn finish(mut self, timeout: Duration, farewell: &CancellationToken) {
         self.accepting.shutdown().await;
         self.open.close();
         self.phase.closing.cancel();
         if tokio::time::timeout(timeout, self.open.wait()).await.is_err() {
             let seconds = timeout.as_secs_f64();
             tracing::warn!(seconds, connections = self.open.len(), "requests were still in flight, cut off");
+            farewell.cancel();
+            let _ = tokio::time::timeout(LAST_WORDS, self.open.wait()).await;
             self.phase.cut_off.cancel();
             self.open.wait().await;
         }

@@ -31,11 +31,9 @@ async fn every_port_answers_rest_over_both_versions_of_http_and_grpc() {
         listeners.push(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
     }
     let addresses: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
-    let (stop, stopped) = oneshot::channel::<()>();
+    let (stop, stopped) = oneshot::channel::<Duration>();
     let server = Server::new(Arc::new(everything()), &Options::default()).unwrap();
-    let task = tokio::spawn(server.serve(listeners, async {
-        let _ = stopped.await;
-    }));
+    let task = tokio::spawn(server.serve(listeners, async { stopped.await.unwrap_or_default() }));
     for address in addresses {
         let uri = format!("http://{address}/v2/health/live");
         let stream = TcpStream::connect(address).await.unwrap();
@@ -62,7 +60,7 @@ async fn every_port_answers_rest_over_both_versions_of_http_and_grpc() {
         );
         assert!(grpc.server_live(crate::proto::ServerLiveRequest {}).await.unwrap().into_inner().live);
     }
-    stop.send(()).unwrap();
+    stop.send(Duration::ZERO).unwrap();
     tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap().unwrap();
 }
 
@@ -86,6 +84,37 @@ async fn what_is_in_flight_is_finished_and_nothing_new_is_accepted() {
     let answer = Answer::collect(in_flight.await.unwrap().unwrap()).await;
     assert_eq!(answer.status, 200);
     server.stopped().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_to_stop_goes_on_until_gateways_have_noticed() {
+    let mut server = start().await;
+    let grace = Duration::from_secs(2);
+    let told = tokio::time::Instant::now();
+    server.begin_stop_after(grace);
+    until(async || server.get("/v2/health/ready").await.status == 503).await;
+    // Each of these comes on a connection of its own.
+    let body = r#"{"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1, 2, 3, 4]}]}"#;
+    let answer = server.send(post("/v2/models/sum/infer").body(Bytes::from_static(body.as_bytes())).unwrap()).await;
+    assert_eq!(answer.status, 200, "{:?}", answer.body);
+    assert_eq!(server.get("/v2/health/live").await.status, 200);
+    let address = server.address;
+    until(async || TcpStream::connect(address).await.is_err()).await;
+    assert!(told.elapsed() >= grace);
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_does_not_end_in_time_ends_with_an_error() {
+    let options = Options { drain_timeout: Duration::from_millis(20), ..Options::default() };
+    let server = start_with(everything(), &options).await;
+    let mut client = server.grpc().await;
+    let response = client.model_stream_infer(futures_util::stream::pending()).await.unwrap();
+    server.stopped().await;
+    let mut answers = response.into_inner();
+    let end = tokio::time::timeout(PATIENCE, answers.message()).await.unwrap().unwrap_err();
+    assert_eq!(end.code(), tonic::Code::Unavailable);
+    assert!(end.message().contains("shutting down"), "{end}");
 }
 
 #[tokio::test]

@@ -12,17 +12,31 @@ const REFUSED_HEADER: &str = "x-modelway-refused";
 
 /// The virtual host's retries, for a fleet in which any host may refuse.
 pub(super) fn retry_policy() -> Value {
-    json!({
-        "retry_on": "connect-failure,refused-stream,reset,retriable-headers",
+    let mut policy = refusals();
+    let rest = json!({
         "num_retries": 3,
-        "retriable_headers": [{"name": REFUSED_HEADER, "present_match": true}],
+        // Another host can be asked at once.
+        "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.100s"},
         "retry_host_predicate": [{
             "name": "envoy.retry_host_predicates.previous_hosts",
             "typed_config": {
                 "@type": format!("{EXTENSIONS}.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
             },
         }],
-        "host_selection_retry_max_attempts": 8,
+    });
+    if let (Some(policy), Some(rest)) = (policy.as_object_mut(), rest.as_object()) {
+        policy.extend(rest.clone());
+    }
+    policy
+}
+
+/// The retries that a VirtualService has no field for.
+pub(in crate::render) fn refusals() -> Value {
+    json!({
+        "retry_on": "connect-failure,refused-stream,reset,retriable-headers",
+        "retriable_headers": [{"name": REFUSED_HEADER, "present_match": true}],
+        // With three of four hosts to be avoided, 8 neighbours on the ring would all be among them once in ten times.
+        "host_selection_retry_max_attempts": 64,
     })
 }
 

@@ -67,3 +67,25 @@ fn a_service_is_found_by_its_name() {
     assert_eq!(cluster(RUNTIMES, &Servers::of(&service))["type"], "STRICT_DNS");
     assert_eq!(made()["static_resources"]["clusters"][0]["type"], "STATIC");
 }
+
+#[test]
+fn a_server_is_asked_for_its_readiness_where_it_has_one_and_in_the_http_that_it_speaks() {
+    let checks = |service: &Service| cluster(RUNTIMES, &Servers::of(service))["health_checks"].clone();
+    let asked = |service: &Service| checks(service)[0]["http_health_check"].clone();
+    assert_eq!(asked(&Service::default()), json!({"path": "/v2/health/ready", "codec_client_type": "HTTP2"}));
+    let other = Service { health_path: Some("/health".to_owned()), http: UpstreamHttp::AsClient, ..Service::default() };
+    assert_eq!(asked(&other), json!({"path": "/health", "codec_client_type": "HTTP1"}));
+    assert_eq!(checks(&Service { health_path: None, ..Service::default() }), Value::Null);
+    // While there is no traffic Envoy would look once a minute.
+    assert_eq!(checks(&Service::default())[0]["no_traffic_interval"], "1s");
+}
+
+#[test]
+fn no_answer_ejects_a_runtime() {
+    let cluster = cluster(RUNTIMES, &Servers::runtimes(&[]));
+    let detection = cluster["outlier_detection"].as_object().expect("outlier detection");
+    assert_eq!(detection["split_external_local_origin_errors"], true);
+    let enforced: Vec<_> = detection.iter().filter(|(name, _)| name.starts_with("enforcing_")).collect();
+    assert_eq!(enforced.len(), 4);
+    assert!(enforced.iter().all(|(_, percent)| **percent == 0), "{enforced:?}");
+}
