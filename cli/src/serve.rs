@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 mod quantity;
+mod traces;
 
 /// Arguments of `modelway serve`.
 #[derive(Debug, clap::Args)]
@@ -55,6 +56,11 @@ pub(crate) struct Args {
     #[arg(long, env = "MODELWAY_MEMORY", value_name = "SIZE", value_parser = quantity::bytes)]
     memory: Option<usize>,
 
+    /// Memory of each CUDA device that the models on it may have together: bytes, or with KiB, MiB or GiB. Without it
+    /// models for such a device are refused.
+    #[arg(long, env = "MODELWAY_GPU_MEMORY", value_name = "SIZE", value_parser = quantity::bytes)]
+    gpu_memory: Option<usize>,
+
     /// Who decides what is in memory.
     #[arg(long, env = "MODELWAY_MODEL_CONTROL", value_enum, default_value_t = ModelControl::OnDemand)]
     model_control: ModelControl,
@@ -92,6 +98,13 @@ pub(crate) struct Args {
     /// Kubernetes' terminationGracePeriodSeconds.
     #[arg(long, env = "MODELWAY_DRAIN_TIMEOUT", value_name = "TIME", default_value = "20s", value_parser = quantity::duration)]
     drain_timeout: Duration,
+
+    /// Models that have series of their own in /metrics; the rest share those of `other`.
+    #[arg(long, env = "MODELWAY_MODEL_SERIES", value_name = "NUMBER", default_value_t = 200)]
+    model_series: usize,
+
+    #[command(flatten)]
+    traces: traces::TraceArgs,
 
     /// Form of the log on standard error.
     #[arg(long, env = "MODELWAY_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
@@ -135,7 +148,14 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         load_timeout: args.load_timeout,
         default_model_size: u64::try_from(args.default_model_size).unwrap_or(u64::MAX),
     });
-    let options = Options { body_limit: args.body_limit, drain_timeout: args.drain_timeout, modelmesh };
+    let traces = args.traces.start()?;
+    let options = Options {
+        body_limit: args.body_limit,
+        drain_timeout: args.drain_timeout,
+        model_series: args.model_series,
+        traces: traces.is_some(),
+        modelmesh,
+    };
     let server = Server::new(Arc::new(catalogue), &options)?;
 
     let mut listeners: Vec<Listener> = Vec::with_capacity(args.ports.len() + args.sockets.len());
@@ -158,7 +178,12 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         async move { if signals(stops, 1).await.is_by_hand { Duration::ZERO } else { args.drain_grace } }
     };
     tokio::select! {
-        result = server.serve(listeners, first_stop) => result.context("cannot serve"),
+        result = server.serve(listeners, first_stop) => {
+            if let Some(traces) = traces {
+                traces.end().await;
+            }
+            result.context("cannot serve")
+        }
         _ = signals(stops, 2) => anyhow::bail!("stopped by a second signal, requests were cut off"),
     }
 }
@@ -178,6 +203,7 @@ fn residency(args: &Args) -> ResidencyOptions {
     if let Some(memory) = args.memory {
         options.memory = u64::try_from(memory).unwrap_or(u64::MAX);
     }
+    options.gpu_memory = args.gpu_memory.map(|memory| u64::try_from(memory).unwrap_or(u64::MAX));
     if let Some(loads_at_once) = args.loads_at_once {
         options.loads_at_once = loads_at_once.get();
     }

@@ -133,9 +133,18 @@ impl Catalogue {
         name: &str,
         version: Option<&str>,
     ) -> Result<Arc<Loaded>, Error> {
-        if let Some(loaded) = self.resident(name, version) {
-            return Ok(loaded);
+        match self.resident(name, version) {
+            Some(loaded) => Ok(loaded),
+            None => self.load_before(deadline, name, version).await.map_err(|error| self.residency.counted(error)),
         }
+    }
+
+    async fn load_before(
+        &self,
+        deadline: Option<Instant>,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<Arc<Loaded>, Error> {
         let shelf = self.shelf(name)?;
         let mut failure = None;
         // Each version that fails makes way for the next, and so does one whose files change.
@@ -205,6 +214,21 @@ impl Catalogue {
             state,
         });
         listed.collect()
+    }
+
+    /// The state of every model and version.
+    pub(crate) fn states(&self) -> Vec<State> {
+        let stock = self.stock.load();
+        let slots: Vec<_> = stock.values().flat_map(|shelf| shelf.entries()).map(|(_, entry)| entry.slot()).collect();
+        self.residency.states(slots.iter())
+    }
+
+    /// Looks at every model in memory.
+    pub(crate) fn each_resident(&self, mut look: impl FnMut(&Loaded)) {
+        let stock = self.stock.load();
+        for (_, entry) in stock.values().flat_map(|shelf| shelf.entries()) {
+            entry.slot().look(&mut look);
+        }
     }
 
     /// Bytes of all models in memory, also of those that requests still use after they were unloaded.

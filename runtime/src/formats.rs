@@ -5,7 +5,7 @@ pub mod sklearn;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::Model;
+use crate::model::{Device, Model};
 
 /// Where a model's files stand, already local and complete.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -42,6 +42,12 @@ pub trait Format: Send + Sync + 'static {
 
     /// Whether these files look like this format, by their names or by the settings.
     fn recognises(&self, files: &ModelFiles) -> bool;
+
+    /// Where the model of these files will compute, so that room is made there before it is loaded. What
+    /// counts in the end is the loaded model's [`Model::device`].
+    fn device(&self, _files: &ModelFiles) -> Device {
+        Device::Cpu
+    }
 
     /// Reads and checks the model. Called on a thread where blocking is allowed.
     fn load(&self, files: &ModelFiles) -> Result<Arc<dyn Model>, LoadError>;

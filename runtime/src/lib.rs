@@ -26,6 +26,7 @@ mod message;
 mod metrics;
 mod model;
 mod modelmesh;
+mod orca;
 mod parameter;
 mod protocol;
 mod residency;
@@ -36,6 +37,7 @@ mod serving;
 mod tensor;
 #[cfg(test)]
 mod testing;
+mod traces;
 
 pub mod formats;
 
@@ -43,6 +45,7 @@ pub use catalogue::Catalogue;
 pub use error::{Error, ErrorKind, Refusal};
 pub use listing::{Listing, State};
 pub use message::{InferRequest, InferResponse, RequestedOutput};
+pub use metrics::Timed;
 pub use model::{BatchModel, Batched, Context, Device, Model, ModelMetadata, ResponseStream, TensorSpec};
 pub use modelmesh::{ModelMeshOptions, proto as modelmesh_proto};
 pub use parameter::{Parameter, Parameters};

@@ -1,111 +1,88 @@
 //! What is counted, as Prometheus text.
 //!
-//! Names are Triton's where Triton has the same number, so that its dashboards fit; ours begin with
+//! Names are Triton's and ModelMesh's where they have the same number, so that their dashboards fit; ours begin with
 //! `modelway_`. Labels are models that stand in storage: no request can invent a series.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
-};
-
-use crate::error::Error;
-use crate::listing::{Listing, State};
-use crate::residency::Residency;
+mod buckets;
+mod counters;
+mod exposition;
+mod ledger;
+mod stopwatch;
 
 #[cfg(test)]
 mod tests;
 
-/// Upper bounds in seconds, from a small model's answer to a long generation.
-const SECONDS: [f64; 14] = [0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-const MODEL_LABELS: [&str; 2] = ["model", "version"];
+use prometheus::{Encoder, Histogram, HistogramOpts, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+
+use crate::catalogue::Catalogue;
+use crate::error::Error;
+use crate::listing::State;
+use crate::residency::{MILLISECONDS, Residency, Stock};
+
+pub(crate) use counters::Outcome;
+pub(crate) use ledger::{Account, Totals};
+use ledger::{Label, Ledger};
+pub use stopwatch::Timed;
+pub(crate) use stopwatch::{Measured, Part, Stopwatch};
+
+/// What can be set.
+#[derive(Clone, Debug)]
+pub(crate) struct MetricsOptions {
+    /// How many models have series of their own; the rest share those of `other`.
+    pub(crate) models: usize,
+    /// Whether what ModelMesh counts, too, is told under its names.
+    pub(crate) has_modelmesh_names: bool,
+}
 
 /// The server's numbers.
 pub(crate) struct Metrics {
     registry: Registry,
     residency: Arc<Residency>,
-    success: IntCounterVec,
-    failure: IntCounterVec,
-    inferences: IntCounterVec,
-    executions: IntCounterVec,
-    duration_us: IntCounterVec,
-    duration: HistogramVec,
-    resident_bytes: IntGaugeVec,
+    ledger: Arc<Ledger>,
     models: IntGaugeVec,
     in_flight: IntGauge,
-}
-
-/// The numbers of one model and version, looked up once.
-#[derive(Debug)]
-pub(crate) struct ModelCounters {
-    success: IntCounter,
-    failure: IntCounter,
-    inferences: IntCounter,
-    executions: IntCounter,
-    duration_us: IntCounter,
-    duration: Histogram,
+    queued: IntGauge,
+    /// ModelMesh's name for the time in the queue.
+    queue_delay: Option<Histogram>,
 }
 
 // === impl Metrics ===
 
 impl Metrics {
     /// With the numbers of what is in memory.
-    pub(crate) fn new(residency: &Arc<Residency>) -> Result<Self, prometheus::Error> {
+    pub(crate) fn new(residency: &Arc<Residency>, options: &MetricsOptions) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        residency.register(&registry)?;
-        let counter = |name: &str, help: &str| {
-            let counter = IntCounterVec::new(Opts::new(name, help), &MODEL_LABELS)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
-        let gauge = |name: &str, help: &str, labels: &[&str]| {
-            let gauge = IntGaugeVec::new(Opts::new(name, help), labels)?;
+        residency.register(&registry, options.has_modelmesh_names)?;
+        let models = Opts::new("modelway_models", "Models and versions in storage, by state");
+        let models = IntGaugeVec::new(models, &["state"])?;
+        registry.register(Box::new(models.clone()))?;
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help)?;
             registry.register(Box::new(gauge.clone()))?;
             Ok::<_, prometheus::Error>(gauge)
         };
-        let success = counter("nv_inference_request_success", "Inference requests answered")?;
-        let failure = counter("nv_inference_request_failure", "Inference requests that a model failed or refused")?;
-        let inferences = counter("nv_inference_count", "Inferences: rows of the batches answered")?;
-        let executions = counter("nv_inference_exec_count", "Executions of the model")?;
-        let duration_us = counter("nv_inference_request_duration_us", "Time in inference, summed, in microseconds")?;
-        let resident_bytes =
-            gauge("modelway_model_resident_bytes", "Bytes of memory that a model keeps", &MODEL_LABELS)?;
-        let models = gauge("modelway_models", "Models and versions in storage, by state", &["state"])?;
-        let options =
-            HistogramOpts::new("modelway_inference_duration_seconds", "Time in inference").buckets(SECONDS.to_vec());
-        let duration = HistogramVec::new(options, &MODEL_LABELS)?;
-        registry.register(Box::new(duration.clone()))?;
-        let in_flight = IntGauge::new("modelway_inferences_in_flight", "Inference requests not answered yet")?;
-        registry.register(Box::new(in_flight.clone()))?;
-        Ok(Self {
-            registry,
-            residency: residency.clone(),
-            success,
-            failure,
-            inferences,
-            executions,
-            duration_us,
-            duration,
-            resident_bytes,
-            models,
-            in_flight,
-        })
+        let queue_delay = if options.has_modelmesh_names {
+            let name = "modelmesh_req_queue_delay_milliseconds";
+            let options = HistogramOpts::new(name, "Time that a request waited for its turn to be computed");
+            let histogram = Histogram::with_opts(options.buckets(MILLISECONDS.to_vec()))?;
+            registry.register(Box::new(histogram.clone()))?;
+            Some(histogram)
+        } else {
+            None
+        };
+        let in_flight = gauge("modelway_inferences_in_flight", "Inference requests not answered yet")?;
+        let queued = gauge("modelway_inferences_queued", "Of those in flight, requests that wait for their turn")?;
+        let ledger = Ledger::new(options.models);
+        Ok(Self { residency: residency.clone(), ledger, models, in_flight, queued, queue_delay, registry })
     }
 
-    /// The numbers of this model and version.
-    pub(crate) fn of_model(&self, model: &str, version: Option<&str>) -> ModelCounters {
-        let labels = [model, version.unwrap_or("")];
-        ModelCounters {
-            success: self.success.with_label_values(&labels),
-            failure: self.failure.with_label_values(&labels),
-            inferences: self.inferences.with_label_values(&labels),
-            executions: self.executions.with_label_values(&labels),
-            duration_us: self.duration_us.with_label_values(&labels),
-            duration: self.duration.with_label_values(&labels),
-        }
+    /// The numbers of this model and version, for as long as the account is kept.
+    pub(crate) fn open_account(&self, model: &str, version: Option<&str>) -> Account {
+        self.ledger.open(model, version.unwrap_or(""))
     }
 
     /// Requests begun and not ended.
@@ -113,58 +90,68 @@ impl Metrics {
         &self.in_flight
     }
 
-    /// The exposition in Prometheus' text format, with the stock of models.
-    pub(crate) fn text(&self, models: &[Listing]) -> Result<Vec<u8>, Error> {
-        self.take_stock(models);
+    /// Of these, requests that wait for their turn.
+    pub(crate) fn queued(&self) -> i64 {
+        self.ledger.pending()
+    }
+
+    /// What all requests since the start came to.
+    pub(crate) fn totals(&self) -> Totals {
+        self.ledger.totals()
+    }
+
+    /// A request has waited so long for its turn.
+    pub(crate) fn waited(&self, time: Duration) {
+        if let Some(delay) = &self.queue_delay {
+            const MILLISECONDS_A_SECOND: f64 = 1000.0;
+            delay.observe(time.as_secs_f64() * MILLISECONDS_A_SECOND);
+        }
+    }
+
+    /// The exposition in Prometheus' text format.
+    pub(crate) fn text(&self, catalogue: &Catalogue) -> Result<Vec<u8>, Error> {
+        // Of those without series of their own, together.
+        let mut sizes: BTreeMap<Arc<Label>, u64> = BTreeMap::new();
+        let mut longest_unused = None;
+        catalogue.each_resident(|loaded| {
+            longest_unused = longest_unused.max(Some(loaded.unused()));
+            // What was loaded and not asked yet is told, too.
+            let account = loaded.account.get_or_init(|| self.open_account(loaded.name(), loaded.version()));
+            match sizes.get_mut(account.label()) {
+                Some(size) => *size += loaded.lease().bytes(),
+                None => drop(sizes.insert(account.label().clone(), loaded.lease().bytes())),
+            }
+        });
+        self.take_stock(catalogue, longest_unused);
         let mut text = Vec::new();
         TextEncoder::new()
             .encode(&self.registry.gather(), &mut text)
             .map_err(|error| Error::internal(format!("cannot write the metrics: {error}")))?;
+        exposition::write(&self.ledger, &sizes, &mut text);
         Ok(text)
     }
 
-    fn take_stock(&self, models: &[Listing]) {
-        self.residency.take_stock();
-        // What is no longer in memory has no bytes to show.
-        self.resident_bytes.reset();
+    fn take_stock(&self, catalogue: &Catalogue, longest_unused: Option<Duration>) {
         let mut counts = [("unloaded", 0), ("loading", 0), ("ready", 0), ("failed", 0), ("unloading", 0)];
-        for listing in models {
-            let state = match &listing.state {
+        let states = catalogue.states();
+        for state in &states {
+            let state = match state {
                 State::Unloaded => "unloaded",
                 State::Queued | State::Loading => "loading",
-                State::Ready { size_bytes } => {
-                    let labels = [listing.name.as_str(), listing.version.as_deref().unwrap_or("")];
-                    let size_bytes = i64::try_from(*size_bytes).unwrap_or(i64::MAX);
-                    self.resident_bytes.with_label_values(&labels).set(size_bytes);
-                    "ready"
-                }
+                State::Ready { .. } => "ready",
                 State::Failed { .. } => "failed",
                 State::Unloading => "unloading",
             };
             for (name, count) in &mut counts {
-                *count += i64::from(*name == state);
+                *count += usize::from(*name == state);
             }
         }
+        let of = |wanted: &str| counts.iter().find(|(state, _)| *state == wanted).map_or(0, |(_, count)| *count);
         for (state, count) in counts {
-            self.models.with_label_values(&[state]).set(count);
+            self.models.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
-    }
-}
-
-// === impl ModelCounters ===
-
-impl ModelCounters {
-    /// One response of the model, for a batch of so many rows.
-    pub(crate) fn executed(&self, rows: usize) {
-        self.executions.inc();
-        self.inferences.inc_by(u64::try_from(rows).unwrap_or(u64::MAX));
-    }
-
-    /// A request ended after this time.
-    pub(crate) fn ended(&self, success: bool, elapsed: Duration) {
-        let requests = if success { &self.success } else { &self.failure };
-        requests.inc();
-        self.duration_us.inc_by(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX));
-        self.duration.observe(elapsed.as_secs_f64());
+        self.queued.set(self.queued());
+        let stock = Stock { models: states.len(), ready: of("ready"), failed: of("failed"), longest_unused };
+        self.residency.take_stock(stock);
     }
 }

@@ -4,6 +4,7 @@
 //! stop when the client leaves. Most models take a batch and give a batch: they implement
 //! [`BatchModel`], and [`Batched`] makes a `Model` of them.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::message::{InferRequest, InferResponse};
+use crate::metrics::{Part, Stopwatch, Timed};
 use crate::parameter::Parameters;
 use crate::residency::Lease;
 use crate::tensor::{DataType, Tensor};
@@ -20,12 +22,24 @@ use crate::tensor::{DataType, Tensor};
 pub type ResponseStream = Pin<Box<dyn Stream<Item = Result<InferResponse, Error>> + Send>>;
 
 /// Where a model computes.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Device {
     /// The host's processors.
+    #[default]
     Cpu,
     /// The CUDA device of this number.
     Cuda(usize),
+}
+
+// === impl Device ===
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
 }
 
 /// An input or output as metadata describes it.
@@ -76,6 +90,7 @@ impl ModelMetadata {
 pub struct Context {
     /// Cancelled when nobody waits for the answer any more.
     pub cancelled: CancellationToken,
+    watch: Option<Arc<Stopwatch>>,
     /// Keeps the model's memory counted; dropped after all that uses the model.
     _lease: Option<Arc<Lease>>,
 }
@@ -84,8 +99,20 @@ pub struct Context {
 
 impl Context {
     /// The context of a request to a model in memory.
-    pub(crate) fn new(cancelled: CancellationToken, lease: Arc<Lease>) -> Self {
-        Self { cancelled, _lease: Some(lease) }
+    pub(crate) fn new(cancelled: CancellationToken, watch: Option<Arc<Stopwatch>>, lease: Arc<Lease>) -> Self {
+        Self { cancelled, watch, _lease: Some(lease) }
+    }
+
+    /// The request waits for its turn until the value is dropped: the metrics count it as pending, and the time as
+    /// spent in the queue.
+    pub fn queued(&self) -> Timed {
+        Timed::start(self.watch.as_ref(), Part::Queue)
+    }
+
+    /// The model computes until the value is dropped. Of a model that never says so the metrics and traces have no
+    /// times but the request's own.
+    pub fn computing(&self) -> Timed {
+        Timed::start(self.watch.as_ref(), Part::Compute)
     }
 }
 
@@ -100,6 +127,11 @@ pub trait Model: Send + Sync + 'static {
     /// Where it computes.
     fn device(&self) -> Device {
         Device::Cpu
+    }
+
+    /// Whether a request may be answered by several responses (what Triton calls decoupled).
+    fn is_streaming(&self) -> bool {
+        false
     }
 
     /// Answers one request. Returns at once; the work happens in the stream or behind it.
@@ -180,13 +212,18 @@ impl<M: BatchModel> Model for Batched<M> {
         let model = self.0.clone();
         Box::pin(stream::once(async move {
             if model.is_quick(&request) {
+                let _computing = context.computing();
                 return respond(model.as_ref(), &request);
             }
+            let queued = context.queued();
             let task = tokio::task::spawn_blocking(move || {
+                drop(queued);
                 if context.cancelled.is_cancelled() {
                     return Err(Error::new(crate::ErrorKind::Cancelled, "the client went away"));
                 }
+                let computing = context.computing();
                 let answer = respond(model.as_ref(), &request);
+                drop(computing);
                 // In this order: the context says that the model is still used.
                 drop(model);
                 drop(context);

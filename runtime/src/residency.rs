@@ -19,7 +19,7 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -32,14 +32,16 @@ use crate::error::{Error, ErrorKind};
 use crate::fingerprint::Fingerprint;
 use crate::formats::Format;
 use crate::listing::State;
-use crate::model::Model;
+use crate::model::{Device, Model};
 
 pub use budget::default_memory;
-use clock::Clock;
+pub(crate) use budget::whole_memory;
+use clock::{Clock, Moment};
 pub(crate) use loaded::Lease;
 pub use loaded::Loaded;
 use loaded::Tenancy;
 use meters::Meters;
+pub(crate) use meters::{MILLISECONDS, Stock};
 pub(crate) use room::Urgency;
 use room::{Joined, LoadEnd, Room, Rules, Settled, Step, Waiter, WaiterId};
 use slot::SlotId;
@@ -63,8 +65,10 @@ pub enum Mode {
 pub struct ResidencyOptions {
     /// Who decides what is in memory.
     pub mode: Mode,
-    /// Bytes that all models may have together.
+    /// Bytes of the host's memory that all models may have together.
     pub memory: u64,
+    /// Bytes of each CUDA device's memory that the models on it may have together. `None`: none.
+    pub gpu_memory: Option<u64>,
     /// Loads that run at once.
     pub loads_at_once: usize,
     /// A model that was used in this time is not evicted. `None`: twice the mean time of a load.
@@ -87,6 +91,8 @@ pub(crate) struct Residency {
     /// Told whenever bytes were freed.
     freed: Notify,
     is_alarm_set: AtomicBool,
+    /// Who waits for a load.
+    waiting: AtomicUsize,
     /// Where loads run; known from the first one on.
     runtime: OnceLock<Handle>,
 }
@@ -97,6 +103,15 @@ struct Pumped {
     room: Room,
     is_pumping: bool,
     is_changed: bool,
+}
+
+/// How busy residency is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pressure {
+    /// Loads that wait or are under way.
+    pub(crate) loads: usize,
+    /// What part of each device's budget is taken, the host's first.
+    pub(crate) shares: Vec<(Device, f64)>,
 }
 
 /// A place in the queue; dropped, it is given up.
@@ -116,6 +131,7 @@ impl Default for ResidencyOptions {
         Self {
             mode: Mode::default(),
             memory: default_memory(),
+            gpu_memory: None,
             loads_at_once: threads.saturating_sub(1).max(1),
             guard_age: None,
             pinned: Vec::new(),
@@ -132,6 +148,7 @@ impl Residency {
         let rules = Rules {
             mode: options.mode,
             budget: options.memory,
+            gpu_budget: options.gpu_memory,
             loads_at_once: options.loads_at_once.max(1),
             guard_age: options.guard_age,
         };
@@ -142,6 +159,7 @@ impl Residency {
             meters: OnceLock::new(),
             freed: Notify::new(),
             is_alarm_set: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
             runtime: OnceLock::new(),
         })
     }
@@ -150,18 +168,41 @@ impl Residency {
         &self.formats
     }
 
-    /// Counts from now on what this registry shows.
-    pub(crate) fn register(&self, registry: &prometheus::Registry) -> Result<(), prometheus::Error> {
-        let meters = Meters::register(registry, self.lock().room.rules().budget)?;
+    /// Counts from now on what this registry shows, under ModelMesh's names, too, if they are wanted.
+    pub(crate) fn register(
+        &self,
+        registry: &prometheus::Registry,
+        has_modelmesh_names: bool,
+    ) -> Result<(), prometheus::Error> {
+        let meters = Meters::register(registry, has_modelmesh_names)?;
         // A second server for the same models has numbers of its own, and these stay with the first.
         let _ = self.meters.set(meters);
         Ok(())
     }
 
     /// Brings the numbers up to date that are not counted as they happen.
-    pub(crate) fn take_stock(&self) {
-        let totals = self.lock().room.totals();
-        self.count(|meters| meters.set(totals));
+    pub(crate) fn take_stock(&self, stock: Stock) {
+        let (totals, taken) = {
+            let pumped = self.lock();
+            (pumped.room.totals(), pumped.room.taken())
+        };
+        let waiting = self.waiting();
+        self.count(|meters| meters.set(&stock, totals, &taken, waiting));
+    }
+
+    /// How many callers wait for a load.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// The load of this server, for who spreads requests.
+    pub(crate) fn pressure(&self) -> Pressure {
+        let (totals, taken) = {
+            let pumped = self.lock();
+            (pumped.room.totals(), pumped.room.taken())
+        };
+        let shares = taken.iter().map(|(device, taken)| (*device, taken.share())).collect();
+        Pressure { loads: totals.queued + totals.loading, shares }
     }
 
     /// Bytes of models in memory, also of those that requests still use after they were unloaded.
@@ -172,7 +213,9 @@ impl Residency {
     /// A slot, not loaded yet.
     pub(crate) fn slot(&self, description: Description, is_pinned: bool) -> Arc<Slot> {
         let id = SlotId(self.lock().room.number());
-        Arc::new(Slot::new(id, description, self.clock, is_pinned))
+        let slot = Slot::new(id, description, self.clock, is_pinned);
+        slot.set_device(load::device(&slot.description, &self.formats));
+        Arc::new(slot)
     }
 
     /// A slot with a model that a program made.
@@ -224,14 +267,20 @@ impl Residency {
             Joined::Resident(loaded) => return Ok(loaded),
             Joined::Refused(error) => {
                 self.pump();
-                return Err(self.counted(error));
+                return Err(error);
             }
             Joined::Waiting => {}
         }
         let mut ticket = Ticket { residency: self, slot: slot.id, waiter, answer: receiver };
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let asked = Instant::now();
         self.pump();
-        match (&mut ticket.answer).await {
-            Ok(answer) => answer.map_err(|error| self.counted(error)),
+        let answer = (&mut ticket.answer).await;
+        if urgency == Urgency::Request {
+            self.count(|meters| meters.missed(asked.elapsed()));
+        }
+        match answer {
+            Ok(answer) => answer,
             Err(_) => Err(Error::new(ErrorKind::Unavailable, format!("{} is no longer loaded", slot.label()))),
         }
     }
@@ -296,8 +345,8 @@ impl Residency {
     }
 
     /// For the lease of a model whose memory was freed.
-    fn released(self: &Arc<Self>, slot: SlotId, tenancy: Tenancy, bytes: u64) {
-        self.lock().room.released(slot, tenancy, bytes);
+    fn released(self: &Arc<Self>, slot: SlotId, tenancy: Tenancy, device: Device, bytes: u64) {
+        self.lock().room.released(slot, tenancy, device, bytes);
         self.freed.notify_waiters();
         self.pump();
     }
@@ -327,7 +376,7 @@ impl Residency {
             let mut wake = None;
             for step in steps {
                 match step {
-                    Step::Wake(moment) => wake = Some(moment),
+                    Step::Wake(moment) => wake = Some(wake.map_or(moment, |earlier: Moment| earlier.min(moment))),
                     step => self.take(step),
                 }
             }
@@ -345,7 +394,10 @@ impl Residency {
 
     fn take(self: &Arc<Self>, step: Step) {
         match step {
-            Step::Load { slot, tenancy, cancelled } => self.start(slot, tenancy, cancelled),
+            Step::Load { slot, tenancy, cancelled, queued } => {
+                self.count(|meters| meters.left_queue(queued));
+                self.start(slot, tenancy, cancelled);
+            }
             Step::Evict { loaded, idle } => {
                 self.count(|meters| meters.evicted(idle));
                 tracing::info!(
@@ -416,9 +468,10 @@ impl Residency {
                 let settled = self.lock().room.loaded(slot, loaded, took, self.clock.now());
                 match &settled.result {
                     Ok(loaded) => {
-                        self.count(|meters| meters.loaded(took));
+                        self.count(|meters| meters.loaded(took, bytes));
                         let (digest, milliseconds) = (loaded.digest(), milliseconds(took));
-                        tracing::info!(model = name, version, digest, bytes, milliseconds, path, "model loaded");
+                        let device = loaded.lease().device();
+                        tracing::info!(model = name, version, digest, bytes, %device, milliseconds, path, "model loaded");
                     }
                     Err(reason) => {
                         self.count(Meters::load_failed);
@@ -441,7 +494,8 @@ impl Residency {
         self.pump();
     }
 
-    fn counted(&self, error: Error) -> Error {
+    /// Counts a request that ends with this error, if another server should take it.
+    pub(crate) fn counted(&self, error: Error) -> Error {
         if let Some(refusal) = error.refusal() {
             self.count(|meters| meters.refused(refusal));
         }
@@ -489,6 +543,7 @@ fn milliseconds(time: Duration) -> u64 {
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
+        self.residency.waiting.fetch_sub(1, Ordering::Relaxed);
         self.residency.lock().room.leave(self.slot, self.waiter);
     }
 }

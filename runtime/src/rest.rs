@@ -74,7 +74,7 @@ impl Rest {
             .route("/v2/models/{model}/versions/{version}", get(models::metadata))
             .route("/v2/models/{model}/versions/{version}/ready", get(models::ready))
             .route("/v2/models/{model}/versions/{version}/infer", post(infer::infer))
-            .route("/v2/repository/index", post(repository::index))
+            .route("/v2/repository/index", get(repository::index).post(repository::index))
             .route("/v2/repository/models/{model}/load", post(repository::load))
             .route("/v2/repository/models/{model}/unload", post(repository::unload))
             .route("/metrics", get(server::metrics));

@@ -2,6 +2,7 @@
 
 mod connections;
 mod listener;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -17,12 +18,15 @@ use axum::response::Response;
 use crate::catalogue::Catalogue;
 use crate::error::{Error, ErrorKind};
 use crate::grpc::{self, Health};
+use crate::metrics::MetricsOptions;
 use crate::modelmesh::{self, ModelMeshOptions};
 use crate::rest::{self, Rest};
 use crate::serving::Serving;
+use crate::traces::Traces;
 
 use connections::Connections;
 pub use listener::Listener;
+use watch::Watcher;
 
 /// What can be set.
 #[derive(Clone, Debug)]
@@ -31,6 +35,10 @@ pub struct Options {
     pub body_limit: usize,
     /// How long requests in flight have when the server stops.
     pub drain_timeout: Duration,
+    /// How many models have series of their own in the metrics; the rest share those of `other`.
+    pub model_series: usize,
+    /// Makes spans of inferences, by the OpenTelemetry tracer and propagator that are set globally in this process.
+    pub traces: bool,
     /// Answers KServe ModelMesh, too, which says what is in memory.
     pub modelmesh: Option<ModelMeshOptions>,
 }
@@ -40,6 +48,7 @@ pub struct Server {
     serving: Arc<Serving>,
     catalogue: Arc<Catalogue>,
     router: Router,
+    watcher: Arc<Watcher>,
     health: Health,
     drain_timeout: Duration,
 }
@@ -48,7 +57,13 @@ pub struct Server {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { body_limit: 64 << 20, drain_timeout: Duration::from_secs(30), modelmesh: None }
+        Self {
+            body_limit: 64 << 20,
+            drain_timeout: Duration::from_secs(30),
+            model_series: 200,
+            traces: false,
+            modelmesh: None,
+        }
     }
 }
 
@@ -61,7 +76,13 @@ impl Server {
     /// The metrics could not be set up.
     pub fn new(catalogue: Arc<Catalogue>, options: &Options) -> Result<Self, Error> {
         let cannot_count = |error| Error::internal(format!("cannot set up the metrics: {error}"));
-        let serving = Arc::new(Serving::new(catalogue.clone()).map_err(cannot_count)?);
+        let metrics = MetricsOptions {
+            models: options.model_series,
+            // ModelMesh in the same pod tells these numbers itself.
+            has_modelmesh_names: options.modelmesh.is_none(),
+        };
+        let serving = Arc::new(Serving::new(catalogue.clone(), &metrics).map_err(cannot_count)?);
+        let watcher = Watcher::new(serving.clone(), Traces::new(options.traces));
         let (grpc_routes, health) = grpc::routes(serving.clone(), options.body_limit);
         let mut router =
             Rest::new(serving.clone(), options.body_limit).routes().merge(grpc_routes).fallback(unknown_path);
@@ -69,7 +90,7 @@ impl Server {
             router = router.merge(modelmesh::routes(catalogue.clone(), options.clone()));
             router = router.layer(axum::middleware::map_request(modelmesh::without_routing));
         }
-        Ok(Self { serving, catalogue, router, health, drain_timeout: options.drain_timeout })
+        Ok(Self { serving, catalogue, router, watcher, health, drain_timeout: options.drain_timeout })
     }
 
     /// Loads what is to be loaded at the start, looks after changes in storage, and answers on the listeners until
@@ -99,7 +120,7 @@ impl Server {
             }
         });
         let watching = tokio::spawn(self.catalogue.clone().watch());
-        let connections = Connections::accept(listeners.into_iter().map(Into::into), &self.router);
+        let connections = Connections::accept(listeners.into_iter().map(Into::into), &self.router, &self.watcher);
         let grace = stop.await;
         // A server that was not ready yet must not become so.
         loading.abort();

@@ -12,9 +12,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::catalogue::Catalogue;
 use crate::error::{Error, ErrorKind};
 use crate::message::{InferRequest, InferResponse};
-use crate::metrics::{Metrics, ModelCounters};
+use crate::metrics::{Account, Metrics, MetricsOptions, Outcome, Stopwatch};
 use crate::model::{Context, ResponseStream};
 use crate::residency::Loaded;
+use crate::traces::Trace;
 
 #[cfg(test)]
 mod tests;
@@ -36,17 +37,20 @@ pub(crate) struct Inference {
     rows: usize,
     loaded: Arc<Loaded>,
     started: Instant,
-    in_flight: prometheus::IntGauge,
-    /// Whether the stream ended, and well.
-    outcome: Option<bool>,
+    watch: Arc<Stopwatch>,
+    serving: Arc<Serving>,
+    trace: Trace,
+    has_responded: bool,
+    /// How the stream ended, if it has.
+    outcome: Option<Outcome>,
     _cancel: DropGuard,
 }
 
 // === impl Serving ===
 
 impl Serving {
-    pub(crate) fn new(catalogue: Arc<Catalogue>) -> Result<Self, prometheus::Error> {
-        let metrics = Metrics::new(catalogue.residency())?;
+    pub(crate) fn new(catalogue: Arc<Catalogue>, options: &MetricsOptions) -> Result<Self, prometheus::Error> {
+        let metrics = Metrics::new(catalogue.residency(), options)?;
         Ok(Self { catalogue, metrics, is_draining: AtomicBool::new(false), farewell: CancellationToken::new() })
     }
 
@@ -81,27 +85,46 @@ impl Serving {
     }
 
     /// Puts the request to the model.
-    pub(crate) fn infer(&self, loaded: Arc<Loaded>, request: InferRequest) -> Result<Inference, Error> {
+    pub(crate) fn infer(
+        self: &Arc<Self>,
+        loaded: Arc<Loaded>,
+        request: InferRequest,
+        trace: Trace,
+    ) -> Result<Inference, Error> {
         let started = Instant::now();
-        let counters = counters(&loaded, &self.metrics);
+        let account = account(&loaded, &self.metrics);
+        let watch = Stopwatch::start(account.counters().clone(), started);
         if let Err(error) = check(&loaded, &request) {
-            counters.ended(false, started.elapsed());
+            account.ended(Outcome::Other, started.elapsed(), watch.measured());
             return Err(error);
         }
         let cancelled = CancellationToken::new();
         let wanted = request.outputs.iter().map(|output| output.name.clone()).collect();
         let rows = request.inputs.first().and_then(|input| input.shape().first().copied()).unwrap_or(1);
         let model = loaded.model().clone();
-        let responses = model.infer(request, Context::new(cancelled.clone(), loaded.lease().clone()));
-        let in_flight = self.metrics.in_flight().clone();
-        in_flight.inc();
-        let _cancel = cancelled.drop_guard();
-        Ok(Inference { responses, wanted, rows, loaded, started, in_flight, outcome: None, _cancel })
+        let context = Context::new(cancelled.clone(), Some(watch.clone()), loaded.lease().clone());
+        let responses = model.infer(request, context);
+        self.metrics.in_flight().inc();
+        let (serving, _cancel) = (self.clone(), cancelled.drop_guard());
+        let (has_responded, outcome) = (false, None);
+        Ok(Inference {
+            responses,
+            wanted,
+            rows,
+            loaded,
+            started,
+            watch,
+            serving,
+            trace,
+            has_responded,
+            outcome,
+            _cancel,
+        })
     }
 }
 
-fn counters<'a>(loaded: &'a Loaded, metrics: &Metrics) -> &'a ModelCounters {
-    loaded.counters.get_or_init(|| metrics.of_model(loaded.name(), loaded.version()))
+fn account<'a>(loaded: &'a Loaded, metrics: &Metrics) -> &'a Account {
+    loaded.account.get_or_init(|| metrics.open_account(loaded.name(), loaded.version()))
 }
 
 fn check(loaded: &Loaded, request: &InferRequest) -> Result<(), Error> {
@@ -142,6 +165,7 @@ impl Inference {
     /// The only response, for calls that have room for one.
     pub(crate) async fn only(mut self) -> Result<InferResponse, Error> {
         let Some(first) = self.next().await else {
+            self.outcome = Some(Outcome::Backend);
             return Err(Error::internal("the model gave no response"));
         };
         let response = first?;
@@ -149,9 +173,19 @@ impl Inference {
             None => Ok(response),
             Some(Err(error)) => Err(error),
             Some(Ok(_)) => {
+                self.outcome = Some(Outcome::Other);
                 let text = "the model gives several responses, ask it by gRPC ModelStreamInfer";
                 Err(Error::new(ErrorKind::Unimplemented, text))
             }
+        }
+    }
+
+    fn responded(&mut self) {
+        let is_first = !std::mem::replace(&mut self.has_responded, true);
+        let Some(account) = self.loaded.account.get() else { return };
+        account.executed(self.rows);
+        if is_first && self.loaded.model().is_streaming() {
+            account.responded_first(self.started.elapsed());
         }
     }
 
@@ -189,7 +223,7 @@ impl Stream for Inference {
         };
         Poll::Ready(match item {
             None => {
-                this.outcome = Some(true);
+                this.outcome = Some(Outcome::Success);
                 None
             }
             Some(result) => {
@@ -198,12 +232,8 @@ impl Stream for Inference {
                     Ok(response)
                 });
                 match &kept {
-                    Ok(_) => {
-                        if let Some(counters) = this.loaded.counters.get() {
-                            counters.executed(this.rows);
-                        }
-                    }
-                    Err(_) => this.outcome = Some(false),
+                    Ok(_) => this.responded(),
+                    Err(error) => this.outcome = Some(Outcome::of_model(error)),
                 }
                 Some(kept)
             }
@@ -214,10 +244,16 @@ impl Stream for Inference {
 impl Drop for Inference {
     fn drop(&mut self) {
         self.loaded.touch();
-        self.in_flight.dec();
-        if let Some(counters) = self.loaded.counters.get() {
+        let metrics = self.serving.metrics();
+        metrics.in_flight().dec();
+        let measured = self.watch.measured();
+        if !measured.queued.is_zero() {
+            metrics.waited(measured.queued);
+        }
+        self.trace.inferred(self.started, measured, self.rows);
+        if let Some(account) = self.loaded.account.get() {
             // Dropped before its end: nobody got the answer.
-            counters.ended(self.outcome.unwrap_or(false), self.started.elapsed());
+            account.ended(self.outcome.unwrap_or(Outcome::Canceled), self.started.elapsed(), measured);
         }
     }
 }

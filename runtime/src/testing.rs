@@ -18,8 +18,8 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::protocol::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
 use crate::{
-    BatchModel, Batched, Catalogue, Context, DataType, Error, InferRequest, InferResponse, Model, ModelMetadata,
-    Options, Parameter, Parameters, ResponseStream, Server, Tensor, TensorData, TensorSpec,
+    BatchModel, Batched, Catalogue, Context, DataType, Device, Error, InferRequest, InferResponse, Model,
+    ModelMetadata, Options, Parameter, Parameters, ResponseStream, Server, Tensor, TensorData, TensorSpec,
 };
 
 /// Longer than anything here takes, shorter than a test run that hangs.
@@ -29,7 +29,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Echo(ModelMetadata);
 
 /// Sums each row of its FP32 input `x` into `total`.
-pub(crate) struct RowSum(ModelMetadata);
+pub(crate) struct RowSum(ModelMetadata, Device);
 
 /// Panics.
 pub(crate) struct Panicker(ModelMetadata);
@@ -85,8 +85,13 @@ impl BatchModel for Echo {
 
 impl RowSum {
     pub(crate) fn model() -> Arc<dyn Model> {
+        Self::on(Device::Cpu)
+    }
+
+    /// One that says that it computes there.
+    pub(crate) fn on(device: Device) -> Arc<dyn Model> {
         let metadata = metadata(&[("x", DataType::Fp32, &[-1, 4])], &[("total", DataType::Fp32, &[-1, 1])]);
-        Arc::new(Batched::new(Self(metadata)))
+        Arc::new(Batched::new(Self(metadata, device)))
     }
 }
 
@@ -97,6 +102,10 @@ impl BatchModel for RowSum {
 
     fn size_bytes(&self) -> u64 {
         4096
+    }
+
+    fn device(&self) -> Device {
+        self.1
     }
 
     fn is_quick(&self, request: &InferRequest) -> bool {
@@ -149,6 +158,10 @@ impl Model for Counting {
 
     fn size_bytes(&self) -> u64 {
         0
+    }
+
+    fn is_streaming(&self) -> bool {
+        true
     }
 
     fn infer(self: Arc<Self>, mut request: InferRequest, _: Context) -> ResponseStream {

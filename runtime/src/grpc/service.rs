@@ -26,6 +26,7 @@ use crate::residency::Loaded;
 use crate::rest::server::{EXTENSIONS, NAME, VERSION};
 use crate::routing::{Routing, SERVED};
 use crate::serving::{Inference, Serving};
+use crate::traces::Trace;
 
 /// The service.
 #[derive(Clone)]
@@ -63,9 +64,10 @@ impl Inferences {
         deadline: Deadline,
         routing: &Routing,
         message: ModelInferRequest,
+        trace: Trace,
         served: &mut Option<Arc<Loaded>>,
     ) -> Result<Begun, Error> {
-        let loaded = self.find(deadline, routing, &message.model_name, &message.model_version).await?;
+        let loaded = trace.find(self.find(deadline, routing, &message.model_name, &message.model_version)).await?;
         *served = Some(loaded.clone());
         let Read { mut request, is_raw } = convert::read(message)?;
         let envelope = Envelope {
@@ -76,7 +78,7 @@ impl Inferences {
         };
         request.model = loaded.name().to_owned();
         request.version = loaded.version().map(str::to_owned);
-        Ok(Begun { inference: self.serving.infer(loaded, request)?, envelope })
+        Ok(Begun { inference: self.serving.infer(loaded, request, trace)?, envelope })
     }
 
     /// Every response to one message of a stream, or the one that says why there is none.
@@ -85,6 +87,7 @@ impl Inferences {
         deadline: Deadline,
         routing: Arc<Routing>,
         message: ModelInferRequest,
+        trace: Trace,
     ) -> impl Stream<Item = Result<ModelStreamInferResponse, Status>> + Send + use<> {
         let failed = ModelInferResponse {
             model_name: routing.name_in_answer(&message.model_name).to_owned(),
@@ -92,7 +95,7 @@ impl Inferences {
             id: message.id.clone(),
             ..ModelInferResponse::default()
         };
-        let begin = async move { self.begin(deadline, &routing, message, &mut None).await };
+        let begin = async move { self.begin(deadline, &routing, message, trace, &mut None).await };
         let responses = begin.map(|begun| match begun {
             Ok(Begun { inference, envelope }) => {
                 let responses = inference.map(move |result| match result {
@@ -196,9 +199,10 @@ impl GrpcInferenceService for Inferences {
     async fn model_infer(&self, request: Request<ModelInferRequest>) -> Result<Response<ModelInferResponse>, Status> {
         let deadline = Deadline::from_headers(request.metadata().as_ref());
         let routing = routing_of(&request)?;
+        let trace = Trace::of(request.extensions());
         let mut served = None;
         let work = async {
-            let begun = self.begin(deadline, &routing, request.into_inner(), &mut served);
+            let begun = self.begin(deadline, &routing, request.into_inner(), trace, &mut served);
             let Begun { inference, envelope } = begun.await?;
             Ok(convert::write(envelope, inference.only().await?))
         };
@@ -219,12 +223,13 @@ impl GrpcInferenceService for Inferences {
     ) -> Result<Response<Self::ModelStreamInferStream>, Status> {
         let deadline = Deadline::from_headers(request.metadata().as_ref());
         let routing = routing_of(&request)?;
+        let trace = Trace::of(request.extensions());
         // Only the gateway's decision holds for every message; without it each names its own model.
         let served = match routing.target() {
             None => None,
             // A refusal here is an answer that the gateway can try elsewhere; later it is one of a stream.
             Some((model, version)) => {
-                let found = self.serving.catalogue().find_before(deadline.moment(), model, version);
+                let found = trace.find(self.serving.catalogue().find_before(deadline.moment(), model, version));
                 match deadline.limit(async { Ok(found.await) }).await? {
                     Ok(loaded) => Some(loaded),
                     Err(error) if error.refusal().is_some() => return Err(error.into()),
@@ -234,7 +239,7 @@ impl GrpcInferenceService for Inferences {
         };
         let (service, routing) = (self.clone(), Arc::new(routing));
         let answers = request.into_inner().flat_map(move |message| match message {
-            Ok(message) => Either::Left(service.clone().answer(deadline, routing.clone(), message)),
+            Ok(message) => Either::Left(service.clone().answer(deadline, routing.clone(), message, trace.clone())),
             Err(status) => Either::Right(stream::iter([Err(status)])),
         });
         let answers = until(self.serving.farewell().clone(), deadline.limit_stream(Box::pin(answers)));

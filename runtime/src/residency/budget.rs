@@ -21,6 +21,12 @@ pub fn default_memory() -> u64 {
     share(limit_of_group(Path::new("/")), available(Path::new("/")))
 }
 
+/// The memory that the process may have: the limit of its control group, or all of the machine's.
+pub(crate) fn whole_memory() -> Option<u64> {
+    let (limit, machine) = (limit_of_group(Path::new("/")), of_machine(Path::new("/"), "MemTotal:"));
+    limit.into_iter().chain(machine).min()
+}
+
 fn share(limit: Option<u64>, available: Option<u64>) -> u64 {
     // A group's limit may be larger than the machine.
     let whole = match (limit, available) {
@@ -60,8 +66,12 @@ fn limit_of_group(root: &Path) -> Option<u64> {
 }
 
 fn available(root: &Path) -> Option<u64> {
+    of_machine(root, "MemAvailable:")
+}
+
+fn of_machine(root: &Path, line: &str) -> Option<u64> {
     let text = fs::read_to_string(root.join("proc/meminfo")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let line = text.lines().find_map(|of| of.strip_prefix(line))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
 }

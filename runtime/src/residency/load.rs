@@ -9,9 +9,9 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::formats::{Format, LoadError, ModelFiles};
-use crate::model::Model;
+use crate::model::{Device, Model};
 use crate::residency::room::LoadEnd;
-use crate::residency::slot::{Origin, Slot};
+use crate::residency::slot::{Description, Origin, Slot};
 
 /// Digits of a digest that are shown.
 const DIGEST_DIGITS: usize = 12;
@@ -41,6 +41,12 @@ pub(super) async fn load(
     task.await.unwrap_or_else(|fault| Err(format!("the reader stopped: {fault}"))).map_err(LoadEnd::Failed)
 }
 
+/// Where the model will compute, as far as its format knows before it is loaded.
+pub(super) fn device(about: &Description, formats: &[Arc<dyn Format>]) -> Device {
+    let Origin::Files(files) = &about.origin else { return Device::Cpu };
+    choose(files, formats).map_or(Device::Cpu, |format| format.device(files))
+}
+
 fn choose(files: &ModelFiles, formats: &[Arc<dyn Format>]) -> Result<Arc<dyn Format>, String> {
     let chosen = match &files.format {
         Some(name) => formats.iter().find(|format| format.name() == name),
@@ -52,6 +58,7 @@ fn choose(files: &ModelFiles, formats: &[Arc<dyn Format>]) -> Result<Arc<dyn For
         format!("no model format {asked} in this server, it has: {}", known.join(", "))
     })
 }
+
 fn read(format: &dyn Format, files: &ModelFiles) -> Result<Loadable, String> {
     let model = format.load(files).map_err(|error| error.to_string())?;
     let digest = digest(&files.path)

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use http::HeaderValue;
 use tokio::runtime::Handle;
 
-use crate::metrics::ModelCounters;
-use crate::model::Model;
+use crate::metrics::Account;
+use crate::model::{Device, Model};
 use crate::residency::Residency;
 use crate::residency::slot::{Description, SlotId, Usage};
 
@@ -23,8 +24,8 @@ pub struct Loaded {
     max_batch_size: Option<u64>,
     model: Arc<dyn Model>,
     usage: Arc<Usage>,
-    /// Filled by the first request, so that counting needs no look-up.
-    pub(crate) counters: OnceLock<ModelCounters>,
+    /// Its numbers: filled by the first request, so that counting needs no look-up.
+    pub(crate) account: OnceLock<Account>,
     /// Dropped after the model.
     lease: Arc<Lease>,
 }
@@ -43,6 +44,7 @@ pub(super) struct Tenancy(pub(super) u64);
 /// Bytes that are counted until this is dropped.
 struct Bytes {
     count: u64,
+    device: Device,
     slot: SlotId,
     tenancy: Tenancy,
     residency: Weak<Residency>,
@@ -61,7 +63,7 @@ impl Loaded {
             digest,
             model,
             usage,
-            counters: OnceLock::new(),
+            account: OnceLock::new(),
             lease: Arc::new(lease),
         })
     }
@@ -105,6 +107,11 @@ impl Loaded {
     pub(crate) fn touch(&self) {
         self.usage.touch();
     }
+
+    /// How long it was not used.
+    pub(crate) fn unused(&self) -> Duration {
+        self.usage.age()
+    }
 }
 
 /// Percent-encodes what a header or gRPC metadata value cannot carry.
@@ -130,15 +137,21 @@ impl Lease {
         tenancy: Tenancy,
         residency: Weak<Residency>,
     ) -> Self {
-        Self { model: Some(model), bytes: Some(Bytes { count, slot, tenancy, residency }) }
+        let device = model.device();
+        Self { model: Some(model), bytes: Some(Bytes { count, device, slot, tenancy, residency }) }
     }
 
     pub(super) fn tenancy(&self) -> Option<Tenancy> {
         self.bytes.as_ref().map(|bytes| bytes.tenancy)
     }
 
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes.as_ref().map_or(0, |bytes| bytes.count)
+    }
+
+    /// The device whose memory it takes.
+    pub(super) fn device(&self) -> Device {
+        self.bytes.as_ref().map_or(Device::Cpu, |bytes| bytes.device)
     }
 }
 
@@ -171,7 +184,7 @@ impl fmt::Debug for Lease {
 impl Drop for Bytes {
     fn drop(&mut self) {
         if let Some(residency) = self.residency.upgrade() {
-            residency.released(self.slot, self.tenancy, self.count);
+            residency.released(self.slot, self.tenancy, self.device, self.count);
         }
     }
 }

@@ -8,11 +8,12 @@
 mod admission;
 mod eviction;
 mod phase;
+mod pool;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind, Refusal};
 use crate::listing::State;
+use crate::model::Device;
 use crate::residency::Mode;
 use crate::residency::clock::{Moment, nanoseconds};
 use crate::residency::loaded::{Loaded, Tenancy};
@@ -29,6 +31,8 @@ use crate::residency::slot::{Origin, Slot, SlotId};
 pub(crate) use phase::Urgency;
 use phase::{Cell, Loading, Phase, Queued};
 pub(super) use phase::{Waiter, WaiterId};
+use pool::Pool;
+pub(super) use pool::Taken;
 
 /// The first pause after a failed load; it doubles with every failure.
 const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
@@ -41,28 +45,38 @@ const MEAN_WEIGHT: f64 = 0.2;
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
     pub(super) mode: Mode,
-    /// Bytes that models may have in all.
+    /// Bytes of the host's memory that models may have in all.
     pub(super) budget: u64,
+    /// Bytes of each CUDA device's memory; `None`: models may not use them.
+    pub(super) gpu_budget: Option<u64>,
     pub(super) loads_at_once: usize,
     /// A model used in so short a time is not evicted; `None`: twice the mean load.
     pub(super) guard_age: Option<Duration>,
 }
 
+// === impl Rules ===
+
+impl Rules {
+    /// Bytes that models may have of this device's memory; `None`: it was given none.
+    pub(super) fn budget_of(&self, device: Device) -> Option<u64> {
+        match device {
+            Device::Cpu => Some(self.budget),
+            Device::Cuda(_) => self.gpu_budget,
+        }
+    }
+}
+
+/// The decisions.
 pub(super) struct Room {
     rules: Rules,
-    /// Bytes of models in memory, also of those that are leaving it.
-    used: u64,
-    /// Bytes expected of the loads under way.
-    reserved: u64,
+    /// The memory of each device: room is made on one by evicting what is on it.
+    pools: BTreeMap<Device, Pool>,
     loading: usize,
     /// Slots that are more than just a place; all others are not in memory.
     cells: HashMap<SlotId, Cell>,
     queue: BTreeMap<(Urgency, u64), SlotId>,
-    /// Models that may be evicted, by the last use that was seen: never later than the real one.
-    by_last_use: BTreeSet<(Moment, SlotId)>,
     /// Bytes of models that have left their slots and are still used or being freed.
     leaving: HashMap<Tenancy, u64>,
-    leaving_bytes: u64,
     mean_load: Option<Duration>,
     next_number: u64,
 }
@@ -81,6 +95,8 @@ pub(super) enum Step {
         slot: Arc<Slot>,
         tenancy: Tenancy,
         cancelled: CancellationToken,
+        /// How long it was in the queue.
+        queued: Duration,
     },
     Evict {
         loaded: Arc<Loaded>,
@@ -109,7 +125,7 @@ pub(super) enum LoadEnd {
     Failed(String),
 }
 
-/// Numbers for the metrics.
+/// Numbers for the metrics, over all devices.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Totals {
     pub(super) used: u64,
@@ -124,14 +140,11 @@ impl Room {
     pub(super) fn new(rules: Rules) -> Self {
         Self {
             rules,
-            used: 0,
-            reserved: 0,
+            pools: BTreeMap::from([(Device::Cpu, Pool::default())]),
             loading: 0,
             cells: HashMap::new(),
             queue: BTreeMap::new(),
-            by_last_use: BTreeSet::new(),
             leaving: HashMap::new(),
-            leaving_bytes: 0,
             mean_load: None,
             next_number: 0,
         }
@@ -142,7 +155,14 @@ impl Room {
     }
 
     pub(super) fn totals(&self) -> Totals {
-        Totals { used: self.used, reserved: self.reserved, queued: self.queue.len(), loading: self.loading }
+        let used = self.pools.values().map(|pool| pool.used).sum();
+        let reserved = self.pools.values().map(|pool| pool.reserved).sum();
+        Totals { used, reserved, queued: self.queue.len(), loading: self.loading }
+    }
+
+    /// What is taken of the memory of each device that has or had models, the host's first.
+    pub(super) fn taken(&self) -> Vec<(Device, Taken)> {
+        self.pools.iter().map(|(device, pool)| (*device, pool.taken(self.rules.budget_of(*device)))).collect()
     }
 
     /// A number that no slot, load or waiter had before.
@@ -218,7 +238,7 @@ impl Room {
         let number = self.number();
         slot.retry_at.store(0, Ordering::Relaxed);
         self.queue.insert((urgency, number), slot.id);
-        let queued = Queued::new(urgency, number, waiter, failures);
+        let queued = Queued::new(urgency, number, waiter, failures, now);
         self.cells.insert(slot.id, Cell { slot: slot.clone(), phase: Phase::Queued(queued) });
         Joined::Waiting
     }
@@ -261,20 +281,20 @@ impl Room {
             let error = Error::internal("a load ended without a model");
             return Settled { waiters: loading.waiters, result: Err(error), discarded: None };
         };
-        let bytes = loaded.lease().bytes();
-        self.used += bytes;
+        let (device, bytes) = (loaded.lease().device(), loaded.lease().bytes());
+        self.pool(device).used += bytes;
+        slot.set_device(device);
         slot.expected_bytes.store(bytes, Ordering::Relaxed);
         slot.load_nanos.store(nanoseconds(took).max(1), Ordering::Relaxed);
         self.learn(took);
         let refusal = if loading.is_unwanted {
             Some(unloaded(slot))
         } else {
-            let excess = (self.used + self.reserved).saturating_sub(self.rules.budget);
-            self.cannot_free(excess, loading.urgency, now).map(|why| why.error(slot, bytes, &self.rules))
+            self.cannot_keep(device, loading.urgency, now).map(|why| why.error(slot, bytes, &self.rules))
         };
         if let Some(error) = refusal {
             self.leaving.insert(tenancy, bytes);
-            self.leaving_bytes += bytes;
+            self.pool(device).leaving += bytes;
             return Settled { waiters: loading.waiters, result: Err(error), discarded: Some(loaded) };
         }
         slot.usage.touch();
@@ -297,8 +317,10 @@ impl Room {
             LoadEnd::Cancelled if !loading.waiters.is_empty() => {
                 let number = self.number();
                 self.queue.insert((loading.urgency, number), slot.id);
-                let queued =
-                    Queued { waiters: loading.waiters, ..Queued::new(loading.urgency, number, None, loading.failures) };
+                let queued = Queued {
+                    waiters: loading.waiters,
+                    ..Queued::new(loading.urgency, number, None, loading.failures, now)
+                };
                 self.cells.insert(slot.id, Cell { slot: slot.clone(), phase: Phase::Queued(queued) });
             }
             LoadEnd::Cancelled => {}
@@ -345,11 +367,11 @@ impl Room {
     }
 
     /// A model's memory was freed.
-    pub(super) fn released(&mut self, slot: SlotId, tenancy: Tenancy, bytes: u64) {
-        self.used = self.used.saturating_sub(bytes);
-        if let Some(bytes) = self.leaving.remove(&tenancy) {
-            self.leaving_bytes = self.leaving_bytes.saturating_sub(bytes);
-        }
+    pub(super) fn released(&mut self, slot: SlotId, tenancy: Tenancy, device: Device, bytes: u64) {
+        let was_leaving = self.leaving.remove(&tenancy).unwrap_or(0);
+        let pool = self.pool(device);
+        pool.used = pool.used.saturating_sub(bytes);
+        pool.leaving = pool.leaving.saturating_sub(was_leaving);
         let has_left = self.cells.get(&slot).is_some_and(Cell::has_left);
         if has_left {
             self.cells.remove(&slot);
@@ -358,8 +380,9 @@ impl Room {
 
     /// Counts a model that a program made; it stays until it is unloaded.
     pub(super) fn adopt(&mut self, slot: &Arc<Slot>, loaded: &Arc<Loaded>) {
-        let bytes = loaded.lease().bytes();
-        self.used += bytes;
+        let (device, bytes) = (loaded.lease().device(), loaded.lease().bytes());
+        self.pool(device).used += bytes;
+        slot.set_device(device);
         slot.resident.store(Some(loaded.clone()));
         self.cells.insert(slot.id, Cell { slot: slot.clone(), phase: Phase::Ready { bytes } });
     }
@@ -397,7 +420,8 @@ impl Room {
         match self.cells.remove(&slot)? {
             Cell { phase: Phase::Loading(loading), .. } => {
                 self.loading = self.loading.saturating_sub(1);
-                self.reserved = self.reserved.saturating_sub(loading.reserved);
+                let pool = self.pool(loading.device);
+                pool.reserved = pool.reserved.saturating_sub(loading.reserved);
                 Some(loading)
             }
             other => {
@@ -405,6 +429,10 @@ impl Room {
                 None
             }
         }
+    }
+
+    fn pool(&mut self, device: Device) -> &mut Pool {
+        self.pools.entry(device).or_default()
     }
 
     fn requeue(&mut self, slot: SlotId, had: Urgency) {

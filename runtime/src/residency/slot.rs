@@ -3,13 +3,14 @@
 //! When the files change there is a new slot: the old one serves until the new one is loaded.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
 use crate::fingerprint::Fingerprint;
 use crate::formats::ModelFiles;
+use crate::model::Device;
 use crate::residency::clock::{Clock, Moment};
 use crate::residency::loaded::Loaded;
 
@@ -58,6 +59,8 @@ pub(crate) struct Slot {
     pub(super) retry_at: AtomicU64,
     /// Bytes that it had when it was loaded last, else those of its files.
     pub(super) expected_bytes: AtomicU64,
+    /// Where it computed when it was loaded last, else what its format expects.
+    device: AtomicUsize,
     /// Nanoseconds that its last load took; zero before the first.
     pub(super) load_nanos: AtomicU64,
     is_pinned: AtomicBool,
@@ -86,6 +89,11 @@ impl Usage {
         self.last.store(self.clock.now().0, Ordering::Relaxed);
     }
 
+    /// How long ago that was.
+    pub(super) fn age(&self) -> Duration {
+        self.clock.now().since(self.last())
+    }
+
     pub(super) fn last(&self) -> Moment {
         Moment(self.last.load(Ordering::Relaxed))
     }
@@ -104,6 +112,7 @@ impl Slot {
             resident: ArcSwapOption::empty(),
             retry_at: AtomicU64::new(retry_at),
             expected_bytes,
+            device: AtomicUsize::new(0),
             load_nanos: AtomicU64::new(0),
             is_pinned: AtomicBool::new(is_pinned),
         }
@@ -124,6 +133,13 @@ impl Slot {
     /// Whether the model is in memory.
     pub(crate) fn is_resident(&self) -> bool {
         self.resident.load().is_some()
+    }
+
+    /// Looks at the model, if it is in memory, and does not count as a use of it.
+    pub(crate) fn look(&self, look: impl FnOnce(&Loaded)) {
+        if let Some(loaded) = self.resident.load().as_ref() {
+            look(loaded);
+        }
     }
 
     /// Bytes of the model, if it is in memory.
@@ -150,6 +166,22 @@ impl Slot {
 
     pub(super) fn expected_bytes(&self) -> u64 {
         self.expected_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The device whose memory it takes.
+    pub(super) fn device(&self) -> Device {
+        match self.device.load(Ordering::Relaxed) {
+            0 => Device::Cpu,
+            number => Device::Cuda(number - 1),
+        }
+    }
+
+    pub(super) fn set_device(&self, device: Device) {
+        let number = match device {
+            Device::Cpu => 0,
+            Device::Cuda(number) => number.saturating_add(1),
+        };
+        self.device.store(number, Ordering::Relaxed);
     }
 
     /// How long its last load took, if there was one.

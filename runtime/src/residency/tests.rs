@@ -170,7 +170,7 @@ async fn a_request_in_flight_keeps_its_model_and_its_bytes_stay_counted() {
     let house = house(20);
     let (a, b) = (house.slot("a", "20"), house.slot("b", "20"));
     let held = house.get(&a).await.unwrap();
-    let context = Context::new(CancellationToken::new(), held.lease().clone());
+    let context = Context::new(CancellationToken::new(), None, held.lease().clone());
     let mut waiting = Box::pin(house.get(&b));
     assert!(futures_util::poll!(waiting.as_mut()).is_pending());
     assert_eq!(house.residency.state(&a), State::Unloading);

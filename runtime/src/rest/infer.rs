@@ -20,6 +20,7 @@ use crate::rest::json::{Dialect, answer, proto_answer, request};
 use crate::rest::{Named, Rest, body, failure, json_response, offload};
 use crate::routing::{Routing, SERVED};
 use crate::tensor::{DataType, Tensor, element_count};
+use crate::traces::Trace;
 
 #[cfg(test)]
 mod tests;
@@ -65,19 +66,20 @@ async fn answer(
 
     let (model, version) = routing.apply(&named.model, named.version.as_deref());
     let deadline = Deadline::from_headers(&parts.headers).moment();
-    let mut loaded = rest.serving.catalogue().find_before(deadline, model, version).await?;
+    let trace = Trace::of(&parts.extensions);
+    let mut loaded = trace.find(rest.serving.catalogue().find_before(deadline, model, version)).await?;
     let Read { request, dialect, binary } = read(&parts.headers, body, &loaded).await?;
     // A version in the body counts where the path has none.
     let (model, version) = routing.apply(&named.model, named.version.as_deref().or(request.version.as_deref()));
     if version != loaded.version() && version.is_some() {
-        loaded = rest.serving.catalogue().find_before(deadline, model, version).await?;
+        loaded = trace.find(rest.serving.catalogue().find_before(deadline, model, version)).await?;
     }
     *served = Some(loaded.clone());
 
     let reply =
         Reply { name: routing.name_in_answer(&named.model).to_owned(), id: request.id.clone(), dialect, binary };
     let request = InferRequest { model: model.to_owned(), version: version.map(str::to_owned), ..request };
-    let response = rest.serving.infer(loaded.clone(), request)?.only().await?;
+    let response = rest.serving.infer(loaded.clone(), request, trace)?.only().await?;
     let bytes = response.outputs.iter().map(|tensor| raw::size(tensor.data())).sum();
     offload::run(bytes, move || write(&reply, &loaded, &response)).await
 }

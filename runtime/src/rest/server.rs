@@ -7,6 +7,7 @@ use axum::response::Response;
 use http::{HeaderValue, header};
 use serde::Serialize;
 
+use crate::error::Error;
 use crate::rest::{Rest, failure, json};
 
 /// The server's name in metadata.
@@ -57,7 +58,10 @@ pub(super) async fn ready(State(rest): State<Arc<Rest>>) -> Response {
 }
 
 pub(super) async fn metrics(State(rest): State<Arc<Rest>>) -> Response {
-    match rest.serving.metrics().text(&rest.serving.catalogue().listings()) {
+    // With many models it takes milliseconds.
+    let text = tokio::task::spawn_blocking(move || rest.serving.metrics().text(rest.serving.catalogue()));
+    let text = text.await.unwrap_or_else(|fault| Err(Error::internal(format!("writing the metrics stopped: {fault}"))));
+    match text {
         Ok(text) => {
             let mut response = Response::new(axum::body::Body::from(text));
             let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

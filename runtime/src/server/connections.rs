@@ -24,6 +24,7 @@ use tower::Service;
 
 use crate::error::Error;
 use crate::server::listener::Listener;
+use crate::server::watch::Watcher;
 use crate::{grpc, rest};
 
 /// Bytes of one HTTP/2 stream that may be under way to us: a large tensor must not wait for
@@ -69,10 +70,15 @@ struct Phase {
 
 impl Connections {
     /// Accepts from now on, in tasks of its own.
-    pub(super) fn accept(listeners: impl IntoIterator<Item = Listener>, router: &Router) -> Self {
+    pub(super) fn accept(
+        listeners: impl IntoIterator<Item = Listener>,
+        router: &Router,
+        watcher: &Arc<Watcher>,
+    ) -> Self {
         let (mut accepting, open, phase) = (JoinSet::new(), TaskTracker::new(), Phase::default());
         for listener in listeners {
-            accepting.spawn(accept_from(listener, router.clone(), open.clone(), phase.clone()));
+            let (router, watcher) = (router.clone(), watcher.clone());
+            accepting.spawn(accept_from(listener, router, watcher, open.clone(), phase.clone()));
         }
         Self { accepting, open, phase }
     }
@@ -99,18 +105,19 @@ impl Connections {
     }
 }
 
-async fn accept_from(listener: Listener, router: Router, open: TaskTracker, phase: Phase) {
+async fn accept_from(listener: Listener, router: Router, watcher: Arc<Watcher>, open: TaskTracker, phase: Phase) {
     let builder = Arc::new(connection_builder());
     loop {
-        let (router, builder, phase) = (router.clone(), builder.clone(), phase.clone());
+        let (router, watcher) = (router.clone(), watcher.clone());
+        let (builder, phase) = (builder.clone(), phase.clone());
         let accepted = match &listener {
             Listener::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
                 // Without it small answers wait for acknowledgements; a connection where it fails works slower.
                 let _ = stream.set_nodelay(true);
-                open.spawn(serve_connection(stream, router, builder, phase));
+                open.spawn(serve_connection(stream, router, watcher, builder, phase));
             }),
             Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| {
-                open.spawn(serve_connection(stream, router, builder, phase));
+                open.spawn(serve_connection(stream, router, watcher, builder, phase));
             }),
         };
         match accepted {
@@ -148,10 +155,11 @@ fn connection_builder() -> Builder<TokioExecutor> {
 async fn serve_connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
+    watcher: Arc<Watcher>,
     builder: Arc<Builder<TokioExecutor>>,
     phase: Phase,
 ) {
-    let service = service_fn(move |request| answer(router.clone(), request));
+    let service = service_fn(move |request| answer(router.clone(), watcher.clone(), request));
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         result = connection.as_mut() => return log_end(result),
@@ -171,11 +179,22 @@ fn log_end(result: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
 }
 
 /// Whatever happens, there is an answer, in the words of the protocol that was spoken.
-async fn answer(mut router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
+async fn answer(mut router: Router, watcher: Arc<Watcher>, request: Request<Incoming>) -> Result<Response, Infallible> {
     let is_grpc = grpc::is_grpc(&request);
-    let response = AssertUnwindSafe(async move { router.call(request.map(Body::new)).await }).catch_unwind().await;
-    response.unwrap_or_else(|_| {
+    let watch = watcher.begin(&request, is_grpc);
+    let request = request.map(Body::new);
+    let request = match &watch {
+        Some(watch) => watch.request(request),
+        None => request,
+    };
+    let response = AssertUnwindSafe(async move { router.call(request).await }).catch_unwind().await;
+    let response = response.unwrap_or_else(|_| {
         let error = Error::internal("the server failed on this request, see its log");
         Ok(if is_grpc { grpc::failure(error) } else { rest::failure(&error) })
+    });
+    Ok(match (watch, response) {
+        (Some(watch), Ok(response)) => watch.answer(watcher, response),
+        (None, Ok(response)) => response,
+        (_, Err(never)) => match never {},
     })
 }

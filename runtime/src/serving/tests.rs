@@ -3,8 +3,13 @@ use crate::message::RequestedOutput;
 use crate::tensor::{Tensor, TensorData};
 use crate::testing::{self, PATIENCE};
 
-fn serving() -> Serving {
-    Serving::new(Arc::new(testing::everything())).unwrap()
+fn serving() -> Arc<Serving> {
+    serving_of(testing::everything())
+}
+
+fn serving_of(catalogue: Catalogue) -> Arc<Serving> {
+    let options = MetricsOptions { models: 100, has_modelmesh_names: true };
+    Arc::new(Serving::new(Arc::new(catalogue), &options).unwrap())
 }
 
 fn request(values: Vec<f32>, outputs: &[&str]) -> InferRequest {
@@ -17,12 +22,12 @@ fn request(values: Vec<f32>, outputs: &[&str]) -> InferRequest {
     }
 }
 
-async fn ask(serving: &Serving, model: &str, request: InferRequest) -> Result<InferResponse, Error> {
-    serving.infer(serving.catalogue().find(model, None).await?, request)?.only().await
+async fn ask(serving: &Arc<Serving>, model: &str, request: InferRequest) -> Result<InferResponse, Error> {
+    serving.infer(serving.catalogue().find(model, None).await?, request, Trace::default())?.only().await
 }
 
 fn metric(serving: &Serving, line: &str) -> bool {
-    let text = String::from_utf8(serving.metrics().text(&serving.catalogue().listings()).unwrap()).unwrap();
+    let text = String::from_utf8(serving.metrics().text(serving.catalogue()).unwrap()).unwrap();
     text.lines().any(|written| written == line)
 }
 
@@ -43,7 +48,7 @@ async fn an_output_that_the_model_does_not_give_is_refused_with_those_it_does() 
     assert_eq!(error.message(), "unknown output 'nope', the model gives: total");
     let error = ask(&serving, "echo", request(vec![1.0; 4], &["nope"])).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
-    assert!(metric(&serving, "nv_inference_request_failure{model=\"sum\",version=\"\"} 1"));
+    assert!(metric(&serving, "nv_inference_request_failure{model=\"sum\",version=\"\",reason=\"OTHER\"} 1"));
 }
 
 #[tokio::test]
@@ -69,7 +74,7 @@ async fn a_model_that_panics_fails_its_request_only() {
     let error = ask(&serving, "panicker", request(vec![1.0; 4], &[])).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Internal);
     assert!(ask(&serving, "sum", request(vec![1.0; 4], &[])).await.is_ok());
-    assert!(metric(&serving, "nv_inference_request_failure{model=\"panicker\",version=\"\"} 1"));
+    assert!(metric(&serving, "nv_inference_request_failure{model=\"panicker\",version=\"\",reason=\"BACKEND\"} 1"));
 }
 
 #[tokio::test]
@@ -85,14 +90,15 @@ async fn giving_up_a_request_cancels_the_work_and_counts_a_failure() {
     let gate = testing::Gate::new();
     let given_up = gate.given_up.clone();
     let catalogue = Catalogue::of([("gate", None, Arc::new(gate) as Arc<dyn crate::Model>)]);
-    let serving = Serving::new(Arc::new(catalogue)).unwrap();
-    let mut inference =
-        serving.infer(serving.catalogue().find("gate", None).await.unwrap(), request(vec![1.0; 4], &[])).unwrap();
+    let serving = serving_of(catalogue);
+    let mut inference = serving
+        .infer(serving.catalogue().find("gate", None).await.unwrap(), request(vec![1.0; 4], &[]), Trace::default())
+        .unwrap();
     assert!(futures_util::poll!(inference.next()).is_pending());
     assert!(metric(&serving, "modelway_inferences_in_flight 1"));
     drop(inference);
     tokio::time::timeout(PATIENCE, given_up.acquire()).await.unwrap().unwrap().forget();
-    assert!(metric(&serving, "nv_inference_request_failure{model=\"gate\",version=\"\"} 1"));
+    assert!(metric(&serving, "nv_inference_request_failure{model=\"gate\",version=\"\",reason=\"CANCELED\"} 1"));
     assert!(metric(&serving, "modelway_inferences_in_flight 0"));
 }
 
@@ -102,4 +108,50 @@ fn a_draining_server_is_not_ready() {
     assert!(serving.check_ready().is_ok());
     serving.drain();
     assert_eq!(serving.check_ready().unwrap_err().message(), "the server is shutting down");
+}
+
+#[tokio::test]
+async fn only_what_a_model_tells_is_told_as_its_time() {
+    let serving = serving();
+    ask(&serving, "sum", request(vec![1.0; 4], &[])).await.unwrap();
+    let (counting, stream) = (serving.catalogue().find("counting", None).await.unwrap(), request(vec![1.0; 4], &[]));
+    let responses: Vec<_> = serving.infer(counting, stream, Trace::default()).unwrap().collect().await;
+    assert_eq!(responses.len(), 4);
+    let text = String::from_utf8(serving.metrics().text(serving.catalogue()).unwrap()).unwrap();
+    let has = |series: &str| text.lines().any(|line| line.starts_with(series));
+    for told in [
+        "nv_inference_queue_duration_us",
+        "nv_inference_compute_infer_duration_us",
+        "nv_inference_pending_request_count",
+    ] {
+        assert!(has(&format!("{told}{{model=\"sum\",")), "no {told}");
+        assert!(!has(&format!("{told}{{model=\"counting\",")), "{told}");
+    }
+    let first = "nv_inference_first_response_histogram_ms_count{model=";
+    assert!(has(&format!("{first}\"counting\",version=\"\"}} 1")));
+    assert!(!has(&format!("{first}\"sum\",")));
+    // Nothing here measures the time of inputs and outputs apart from the rest.
+    assert!(!text.contains("compute_input") && !text.contains("compute_output"));
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_its_turn_is_pending() {
+    let catalogue = Catalogue::of([("echo", None, testing::Echo::model())]);
+    let serving = serving_of(catalogue);
+    let gate = Arc::new(std::sync::Barrier::new(2));
+    let held = gate.clone();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).max_blocking_threads(1).build().unwrap();
+    // The only thread that could compute is held.
+    runtime.spawn_blocking(move || held.wait());
+    let (asked, of) = (serving.clone(), request(vec![1.0; 4], &[]));
+    let answered = runtime.spawn(async move { ask(&asked, "echo", of).await });
+    testing::until(async || serving.metrics().queued() == 1).await;
+    let pending = "nv_inference_pending_request_count{model=\"echo\",version=\"\"}";
+    assert!(metric(&serving, &format!("{pending} 1")));
+    gate.wait();
+    answered.await.unwrap().unwrap();
+    assert!(metric(&serving, &format!("{pending} 0")));
+    assert!(metric(&serving, "modelmesh_req_queue_delay_milliseconds_count 1"));
+    runtime.shutdown_background();
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Refusal};
+use crate::model::Device;
 use crate::residency::clock::Moment;
 use crate::residency::loaded::Tenancy;
 use crate::residency::slot::{Slot, SlotId};
@@ -22,8 +23,11 @@ enum Standing {
     /// The bytes that it needs are being freed.
     WaitsForBytes,
     Needs(u64),
-    Never,
+    Never(NoRoom),
 }
+
+/// A place in the queue.
+type Turn = (Urgency, u64);
 
 /// A caller would wait in vain.
 pub(super) struct TooLate {
@@ -38,29 +42,39 @@ impl Room {
     /// What to do now, until there is nothing more.
     pub(in crate::residency) fn next(&mut self, now: Moment, steps: &mut Vec<Step>) {
         self.keep_within_budget(now, steps);
+        let mut blocked = Vec::new();
         while self.loading < self.rules.loads_at_once {
-            let Some((&(urgency, _), &id)) = self.queue.first_key_value() else { return };
-            let Some(need) = self.cells.get(&id).map(|cell| cell.slot.expected_bytes()) else {
-                self.queue.pop_first();
+            let Some((turn, id)) = self.first_of_queue(&blocked) else { return };
+            let Some(slot) = self.cells.get(&id).map(|cell| &cell.slot) else {
+                self.queue.remove(&turn);
                 continue;
             };
-            match self.standing(need) {
-                Standing::Fits => steps.extend(self.start(id)),
-                Standing::Never => steps.extend(self.refuse(id, NoRoom::TooLarge, need)),
+            let (device, need) = (slot.device(), slot.expected_bytes());
+            match self.standing(device, need) {
+                Standing::Fits => steps.extend(self.start(turn, id, now)),
+                Standing::Never(why) => steps.extend(self.refuse(turn, id, why, need)),
                 Standing::WaitsForBytes => match self.wait_for_bytes(id, now) {
                     Some(wake) => {
                         steps.push(wake);
                         // What comes later must not take the bytes that this one waits for.
-                        return;
+                        blocked.push(device);
                     }
-                    None => steps.extend(self.refuse(id, NoRoom::Guarded, need)),
+                    None => steps.extend(self.refuse(turn, id, NoRoom::Guarded, need)),
                 },
-                Standing::Needs(bytes) => match self.victims(bytes, urgency, now) {
+                Standing::Needs(bytes) => match self.victims(device, bytes, turn.0, now) {
                     Ok(victims) => self.evict(&victims, now, steps),
-                    Err(why) => steps.extend(self.refuse(id, why, need)),
+                    Err(why) => steps.extend(self.refuse(turn, id, why, need)),
                 },
             }
         }
+    }
+
+    /// Whose turn it is, of those that are not for these devices.
+    fn first_of_queue(&self, blocked: &[Device]) -> Option<(Turn, SlotId)> {
+        let is_blocked = |id: &SlotId| {
+            !blocked.is_empty() && self.cells.get(id).is_some_and(|cell| blocked.contains(&cell.slot.device()))
+        };
+        self.queue.iter().find(|(_, id)| !is_blocked(id)).map(|(&turn, &id)| (turn, id))
     }
 
     /// The refusal of a caller who would wait in vain.
@@ -92,31 +106,42 @@ impl Room {
 
     /// A model can turn out larger than was expected of it.
     fn keep_within_budget(&mut self, now: Moment, steps: &mut Vec<Step>) {
-        let excess = (self.used + self.reserved).saturating_sub(self.rules.budget.saturating_add(self.leaving_bytes));
-        if excess > 0
-            && let Ok(victims) = self.victims(excess, Urgency::Request, now)
-        {
-            self.evict(&victims, now, steps);
+        let over: Vec<_> = self
+            .pools
+            .iter()
+            .map(|(device, pool)| {
+                let budget = self.rules.budget_of(*device).unwrap_or(0);
+                (*device, pool.excess(budget).saturating_sub(pool.leaving))
+            })
+            .filter(|(_, excess)| *excess > 0)
+            .collect();
+        for (device, excess) in over {
+            if let Ok(victims) = self.victims(device, excess, Urgency::Request, now) {
+                self.evict(&victims, now, steps);
+            }
         }
     }
 
-    fn standing(&self, need: u64) -> Standing {
-        if need > self.rules.budget {
-            return Standing::Never;
+    fn standing(&self, device: Device, need: u64) -> Standing {
+        let Some(budget) = self.rules.budget_of(device) else { return Standing::Never(NoRoom::NoBudget) };
+        if need > budget {
+            return Standing::Never(NoRoom::TooLarge);
         }
-        let free = self.rules.budget.saturating_sub(self.used + self.reserved);
+        let (taken, leaving) =
+            self.pools.get(&device).map(|pool| (pool.used + pool.reserved, pool.leaving)).unwrap_or_default();
+        let free = budget.saturating_sub(taken);
         if need <= free {
             return Standing::Fits;
         }
-        if need <= free.saturating_add(self.leaving_bytes) {
+        if need <= free.saturating_add(leaving) {
             return Standing::WaitsForBytes;
         }
-        Standing::Needs(need - free - self.leaving_bytes)
+        Standing::Needs(need - free - leaving)
     }
 
-    fn start(&mut self, id: SlotId) -> Option<Step> {
+    fn start(&mut self, turn: Turn, id: SlotId, now: Moment) -> Option<Step> {
         let tenancy = Tenancy(self.number());
-        self.queue.pop_first();
+        self.queue.remove(&turn);
         let cell = self.cells.get_mut(&id)?;
         let Phase::Queued(queued) = &mut cell.phase else { return None };
         let cancelled = CancellationToken::new();
@@ -125,18 +150,21 @@ impl Room {
             is_background: queued.is_background,
             urgency: queued.urgency,
             failures: queued.failures,
+            device: cell.slot.device(),
             reserved: cell.slot.expected_bytes(),
             cancelled: cancelled.clone(),
             is_unwanted: false,
         };
-        self.reserved += loading.reserved;
-        self.loading += 1;
+        let (device, reserved, queued) = (loading.device, loading.reserved, now.since(queued.since));
         cell.phase = Phase::Loading(loading);
-        Some(Step::Load { slot: cell.slot.clone(), tenancy, cancelled })
+        let slot = cell.slot.clone();
+        self.pool(device).reserved += reserved;
+        self.loading += 1;
+        Some(Step::Load { slot, tenancy, cancelled, queued })
     }
 
-    fn refuse(&mut self, id: SlotId, why: NoRoom, need: u64) -> Option<Step> {
-        self.queue.pop_first();
+    fn refuse(&mut self, turn: Turn, id: SlotId, why: NoRoom, need: u64) -> Option<Step> {
+        self.queue.remove(&turn);
         let Cell { slot, phase } = self.cells.remove(&id)?;
         let error = why.error(&slot, need, &self.rules);
         let Phase::Queued(queued) = phase else { return None };

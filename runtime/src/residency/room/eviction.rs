@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Refusal};
+use crate::model::Device;
 use crate::residency::clock::Moment;
 use crate::residency::loaded::Loaded;
 use crate::residency::slot::{Slot, SlotId};
@@ -21,8 +22,10 @@ const GUARD_LOADS: u32 = 2;
 const LONGEST_GUARD: Duration = Duration::from_secs(300);
 
 /// Models to take out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Victims {
+    /// The one device that all of them are on.
+    device: Device,
     pub(super) slots: Vec<SlotId>,
     pub(super) bytes: u64,
 }
@@ -36,25 +39,46 @@ pub(super) enum NoRoom {
     Guarded,
     /// Nothing may be evicted for it.
     Full,
+    /// Models may have no memory of its device.
+    NoBudget,
+}
+
+// === impl Victims ===
+
+impl Victims {
+    fn on(device: Device) -> Self {
+        Self { device, slots: Vec::new(), bytes: 0 }
+    }
 }
 
 // === impl NoRoom ===
 
 impl NoRoom {
     pub(super) fn error(self, slot: &Slot, bytes: u64, rules: &Rules) -> Error {
-        let (label, budget) = (slot.label(), rules.budget);
+        let (label, device) = (slot.label(), slot.device());
+        let budget = rules.budget_of(device).unwrap_or(0);
+        let (of_device, option) = match device {
+            Device::Cpu => (String::new(), "--memory"),
+            Device::Cuda(_) => (format!(" of {device}"), "--gpu-memory"),
+        };
         let text = match self {
             Self::TooLarge => {
-                format!("{label} needs {bytes} bytes, the memory budget is {budget}: raise --memory")
+                format!("{label} needs {bytes} bytes, the memory budget{of_device} is {budget}: raise {option}")
             }
             Self::Guarded => format!(
-                "no room for {label} ({bytes} bytes): of the memory budget of {budget} bytes all is taken by models that are pinned or were used just now"
+                "no room for {label} ({bytes} bytes): of the memory budget{of_device} of {budget} bytes all is taken by models that are pinned or were used just now"
             ),
             Self::Full => format!(
-                "no room for {label} ({bytes} bytes) in the memory budget of {budget} bytes, and nothing is evicted for it"
+                "no room for {label} ({bytes} bytes) in the memory budget{of_device} of {budget} bytes, and nothing is evicted for it"
             ),
+            Self::NoBudget => {
+                format!("{label} is for {device}, of whose memory models have none here: give them some with {option}")
+            }
         };
-        let refusal = if self == Self::TooLarge { Refusal::TooLarge } else { Refusal::NoRoom };
+        let refusal = match self {
+            Self::TooLarge | Self::NoBudget => Refusal::TooLarge,
+            Self::Guarded | Self::Full => Refusal::NoRoom,
+        };
         Error::refused(refusal, text)
     }
 }
@@ -63,30 +87,38 @@ impl Room {
     /// From now on this model may be evicted, unless it is pinned.
     pub(super) fn list_for_eviction(&mut self, slot: &Slot, now: Moment) {
         if !slot.is_pinned() {
-            self.by_last_use.insert((slot.usage.last().min(now), slot.id));
+            self.pool(slot.device()).by_last_use.insert((slot.usage.last().min(now), slot.id));
         }
     }
 
-    /// Why so many bytes could not be freed, if they could not.
-    pub(super) fn cannot_free(&mut self, bytes: u64, urgency: Urgency, now: Moment) -> Option<NoRoom> {
-        let bytes = bytes.saturating_sub(self.leaving_bytes);
-        if bytes == 0 {
+    /// Why a model that was just counted cannot stay on this device, if it cannot.
+    pub(super) fn cannot_keep(&mut self, device: Device, urgency: Urgency, now: Moment) -> Option<NoRoom> {
+        let Some(budget) = self.rules.budget_of(device) else { return Some(NoRoom::NoBudget) };
+        let pool = self.pool(device);
+        let excess = pool.excess(budget).saturating_sub(pool.leaving);
+        if excess == 0 {
             return None;
         }
-        self.victims(bytes, urgency, now).map(|victims| self.spare(&victims)).err()
+        self.victims(device, excess, urgency, now).map(|victims| self.spare(&victims)).err()
     }
 
-    /// Takes models off the list, the longest unused first, until they make so many bytes.
+    /// Takes models off the device's list, the longest unused first, until they make so many bytes.
     ///
     /// Idle ones before those with requests in flight: these hold their bytes until they have ended.
-    pub(super) fn victims(&mut self, bytes: u64, urgency: Urgency, now: Moment) -> Result<Victims, NoRoom> {
+    pub(super) fn victims(
+        &mut self,
+        device: Device,
+        bytes: u64,
+        urgency: Urgency,
+        now: Moment,
+    ) -> Result<Victims, NoRoom> {
         if urgency == Urgency::Preload || self.rules.mode == Mode::Explicit {
             return Err(NoRoom::Full);
         }
         let guard = self.guard_age();
-        let (mut chosen, mut busy, mut guarded) = (Victims::default(), Victims::default(), None);
+        let (mut chosen, mut busy, mut guarded) = (Victims::on(device), Victims::on(device), None);
         while chosen.bytes < bytes {
-            let Some((last, slot)) = self.pop_longest_unused() else { break };
+            let Some((last, slot)) = self.pop_longest_unused(device) else { break };
             if now.since(last) < guard {
                 // All that follow were used later still.
                 guarded = Some((last, slot));
@@ -97,13 +129,13 @@ impl Room {
             victims.slots.push(slot);
             victims.bytes += of_model;
         }
-        self.by_last_use.extend(guarded);
+        self.pool(device).by_last_use.extend(guarded);
         if chosen.bytes + busy.bytes < bytes {
             self.spare(&chosen);
             self.spare(&busy);
             return Err(NoRoom::Guarded);
         }
-        let mut spared = Victims::default();
+        let mut spared = Victims::on(device);
         for slot in busy.slots {
             let of_model = self.busy_and_bytes(slot).map_or(0, |(_, bytes)| bytes);
             let victims = if chosen.bytes < bytes { &mut chosen } else { &mut spared };
@@ -117,8 +149,8 @@ impl Room {
     /// Puts models back on the list.
     pub(super) fn spare(&mut self, victims: &Victims) {
         for slot in &victims.slots {
-            if let Some(cell) = self.cells.get(slot) {
-                self.by_last_use.insert((cell.slot.usage.last(), *slot));
+            if let Some(last) = self.cells.get(slot).map(|cell| cell.slot.usage.last()) {
+                self.pool(victims.device).by_last_use.insert((last, *slot));
             }
         }
     }
@@ -130,7 +162,7 @@ impl Room {
         cell.phase = Phase::Leaving { loaded: Arc::downgrade(&loaded) };
         if let Some(tenancy) = loaded.lease().tenancy() {
             self.leaving.insert(tenancy, loaded.lease().bytes());
-            self.leaving_bytes += loaded.lease().bytes();
+            self.pool(loaded.lease().device()).leaving += loaded.lease().bytes();
         }
         Some(loaded)
     }
@@ -138,7 +170,8 @@ impl Room {
     /// Puts a model that was leaving, and is still in use, back into its slot.
     pub(super) fn take_back(&mut self, slot: &Arc<Slot>, loaded: &Arc<Loaded>) {
         if let Some(bytes) = loaded.lease().tenancy().and_then(|tenancy| self.leaving.remove(&tenancy)) {
-            self.leaving_bytes = self.leaving_bytes.saturating_sub(bytes);
+            let pool = self.pool(loaded.lease().device());
+            pool.leaving = pool.leaving.saturating_sub(bytes);
         }
         slot.usage.touch();
         slot.resident.store(Some(loaded.clone()));
@@ -154,19 +187,20 @@ impl Room {
     }
 
     /// Off the list: the model whose last use is longest ago, with that use.
-    fn pop_longest_unused(&mut self) -> Option<(Moment, SlotId)> {
+    fn pop_longest_unused(&mut self, device: Device) -> Option<(Moment, SlotId)> {
         loop {
-            let (seen, slot) = self.by_last_use.pop_first()?;
-            // What was unloaded or pinned since is only found here.
+            let (seen, slot) = self.pool(device).by_last_use.pop_first()?;
+            // What was unloaded or pinned since, or loaded to another device, is only found here.
             let Some(cell) = self.cells.get(&slot) else { continue };
-            if !matches!(cell.phase, Phase::Ready { .. }) || cell.slot.is_pinned() {
+            let is_elsewhere = cell.slot.device() != device;
+            if is_elsewhere || !matches!(cell.phase, Phase::Ready { .. }) || cell.slot.is_pinned() {
                 continue;
             }
             let last = cell.slot.usage.last();
             if last <= seen {
                 return Some((last, slot));
             }
-            self.by_last_use.insert((last, slot));
+            self.pool(device).by_last_use.insert((last, slot));
         }
     }
 

@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
+use crate::model::Device;
 use crate::residency::clock::Moment;
 use crate::residency::loaded::Loaded;
 use crate::residency::slot::Slot;
@@ -62,6 +63,8 @@ pub(super) struct Queued {
     /// Its place among the equally urgent.
     pub(super) number: u64,
     pub(super) failures: u32,
+    /// Since when it is in the queue.
+    pub(super) since: Moment,
     /// Since when it waits for bytes that are being freed.
     pub(super) blocked_since: Option<Moment>,
 }
@@ -71,6 +74,8 @@ pub(super) struct Loading {
     pub(super) is_background: bool,
     pub(super) urgency: Urgency,
     pub(super) failures: u32,
+    /// Where so many bytes are set aside for it.
+    pub(super) device: Device,
     pub(super) reserved: u64,
     pub(super) cancelled: CancellationToken,
     /// Unloaded meanwhile.
@@ -89,9 +94,16 @@ impl Cell {
 // === impl Queued ===
 
 impl Queued {
-    pub(super) fn new(urgency: Urgency, number: u64, waiter: Option<Waiter>, failures: u32) -> Self {
-        let mut queued =
-            Self { waiters: Vec::new(), is_background: false, urgency, number, failures, blocked_since: None };
+    pub(super) fn new(urgency: Urgency, number: u64, waiter: Option<Waiter>, failures: u32, now: Moment) -> Self {
+        let mut queued = Self {
+            waiters: Vec::new(),
+            is_background: false,
+            urgency,
+            number,
+            failures,
+            since: now,
+            blocked_since: None,
+        };
         queued.join(urgency, waiter);
         queued
     }

@@ -1,3 +1,5 @@
+mod devices;
+
 use super::*;
 use crate::fingerprint::Fingerprint;
 use crate::formats::ModelFiles;
@@ -20,7 +22,7 @@ struct Out(Arc<Loaded>, Arc<Slot>);
 type Answer = oneshot::Receiver<Result<Arc<Loaded>, Error>>;
 
 fn hall(budget: u64, loads_at_once: usize, guard_age: Duration) -> Hall {
-    let rules = Rules { mode: Mode::OnDemand, budget, loads_at_once, guard_age: Some(guard_age) };
+    let rules = Rules { mode: Mode::OnDemand, budget, gpu_budget: None, loads_at_once, guard_age: Some(guard_age) };
     Hall { room: Room::new(rules), clock: Clock::start() }
 }
 
@@ -62,8 +64,12 @@ impl Hall {
     }
 
     fn finish(&mut self, slot: &Arc<Slot>, bytes: u64) -> Settled {
+        self.finish_on(slot.device(), slot, bytes)
+    }
+
+    fn finish_on(&mut self, device: Device, slot: &Arc<Slot>, bytes: u64) -> Settled {
         let tenancy = Tenancy(self.room.number());
-        let lease = Lease::new(RowSum::model(), bytes, slot.id, tenancy, Weak::new());
+        let lease = Lease::new(RowSum::on(device), bytes, slot.id, tenancy, Weak::new());
         let loaded = Loaded::new(&slot.description, "-".to_owned(), slot.usage.clone(), lease).map(Arc::new);
         self.room.loaded(slot, loaded, Duration::from_millis(1), self.clock.now())
     }
@@ -90,8 +96,9 @@ impl Hall {
 
     fn free(&mut self, Out(loaded, slot): Out) {
         let (tenancy, bytes) = (loaded.lease().tenancy().unwrap(), loaded.lease().bytes());
+        let device = loaded.lease().device();
         drop(loaded);
-        self.room.released(slot.id, tenancy, bytes);
+        self.room.released(slot.id, tenancy, device, bytes);
     }
 }
 

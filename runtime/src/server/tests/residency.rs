@@ -54,6 +54,14 @@ async fn a_model_is_loaded_by_the_first_request_and_by_nothing_else() {
     );
     assert_eq!(server.post("/v2/models/iris/infer", IRIS).await.status, 200);
     assert_eq!(index().await[1], json!({"name": "iris", "state": "READY"}));
+    assert_eq!(server.post("/v2/models/bad/infer", IRIS).await.status, 429);
+    let failed = index().await[0].clone();
+    assert_eq!((&failed["name"], &failed["state"]), (&json!("bad"), &json!("UNAVAILABLE")));
+    let ready = server.get("/v2/models/bad/ready").await.json();
+    assert_eq!(ready["error"], json!(format!("model 'bad' failed to load: {}", failed["reason"].as_str().unwrap())));
+    // For people and scripts who only look.
+    let looked = server.get("/v2/repository/index").await;
+    assert_eq!((looked.status, looked.json()), (200, index().await));
     let metrics = String::from_utf8(server.get("/metrics").await.body.to_vec()).unwrap();
     for line in [
         "modelway_memory_budget_bytes 1048576",
@@ -62,8 +70,9 @@ async fn a_model_is_loaded_by_the_first_request_and_by_nothing_else() {
         "modelway_model_load_seconds_count 1",
         "modelway_load_queue_length 0",
         "modelway_loads_in_progress 0",
-        "modelway_models{state=\"unloaded\"} 1",
+        "modelway_models{state=\"failed\"} 1",
         "modelway_refusals_total{reason=\"no-room\"} 0",
+        "modelway_refusals_total{reason=\"load-failed\"} 1",
     ] {
         assert!(metrics.lines().any(|written| written == line), "{line} is not in\n{metrics}");
     }

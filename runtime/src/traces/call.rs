@@ -1,0 +1,63 @@
+//! Which calls have spans, and what these are called: names without a model, as there are few of them.
+
+use http::Method;
+
+/// A call for an inference.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Call {
+    pub(super) name: &'static str,
+    pub(super) protocol: Protocol,
+}
+
+/// The wire that a call came on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Protocol {
+    Rest,
+    Grpc,
+}
+
+// === impl Call ===
+
+impl Call {
+    pub(super) fn of(method: &Method, path: &str) -> Option<Self> {
+        if method != Method::POST {
+            return None;
+        }
+        let (name, protocol) = match path {
+            "/inference.GRPCInferenceService/ModelInfer" => {
+                ("inference.GRPCInferenceService/ModelInfer", Protocol::Grpc)
+            }
+            "/inference.GRPCInferenceService/ModelStreamInfer" => {
+                ("inference.GRPCInferenceService/ModelStreamInfer", Protocol::Grpc)
+            }
+            path => {
+                let model = path.strip_prefix("/v2/models/")?.strip_suffix("/infer")?;
+                if model.contains("/versions/") {
+                    ("POST /v2/models/{model}/versions/{version}/infer", Protocol::Rest)
+                } else {
+                    ("POST /v2/models/{model}/infer", Protocol::Rest)
+                }
+            }
+        };
+        Some(Self { name, protocol })
+    }
+}
+
+// === impl Protocol ===
+
+impl Protocol {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Rest => "rest",
+            Self::Grpc => "grpc",
+        }
+    }
+
+    /// OpenTelemetry's name for the status on this wire.
+    pub(super) fn status_attribute(self) -> &'static str {
+        match self {
+            Self::Rest => "http.response.status_code",
+            Self::Grpc => "rpc.grpc.status_code",
+        }
+    }
+}
