@@ -159,7 +159,12 @@ async fn a_folder_with_the_model_in_it_is_that_model() {
     let model = fs::read(digits("rbf.joblib")).expect("the model");
     let path = pod.stored("folder", &[("model.joblib", &model), ("README.md", b"text")]);
     pod.adapter.load_model(&digits_model(ID, &path)).await.expect("it loads");
-    assert_eq!(found(&infer(&pod.data, ID, 10).await.expect("an answer")), expected(10));
+    let response = infer(&pod.data, ID, 10).await.expect("an answer");
+    // The folder is the model's, and no version of it.
+    assert_eq!((response.model_version.as_str(), found(&response)), ("", expected(10)));
+    pod.adapter.unload_model(ID).await.expect("it unloads");
+    let of_another_kind = Model { format: "lightgbm", ..digits_model(ID, &path) };
+    assert_eq!(code(pod.adapter.load_model(&of_another_kind).await), Code::InvalidArgument);
 }
 
 #[tokio::test]

@@ -173,12 +173,17 @@ fn scan_model_folder(name: &str, folder: &Path, formats: &[Arc<dyn Format>], fou
     };
     let whole = locate(folder, formats);
     let has_model = whole.is_some();
+    // Then a folder in it is a version only where it has settings, too: others are the model's files.
+    let has_settings = folder.join(settings::FILE).is_file();
     if let Some(mut whole) = whole {
         let (own_name, version) = (whole.name.take(), whole.version.take());
         add(own_name.unwrap_or_else(|| name.to_owned()), version, folder, whole);
     }
     let mut versions: Vec<String> = Vec::new();
-    for path in visible_entries(folder).unwrap_or_default().into_iter().filter(|path| path.is_dir()) {
+    for path in visible_entries(folder).unwrap_or_default() {
+        if !path.is_dir() || has_settings && !path.join(settings::FILE).is_file() {
+            continue;
+        }
         versions.extend(text_of(path.file_name()));
     }
     if let Some(policy) = &config.policy {

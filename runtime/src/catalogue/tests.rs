@@ -160,6 +160,27 @@ async fn mlservers_settings_name_the_model_its_version_and_its_file() {
 }
 
 #[tokio::test]
+async fn a_folder_beside_settings_holds_files_and_is_no_version() {
+    let into_it = r#"{"parameters": {"uri": "./digits"}}"#;
+    let of_another_kind = r#"{"implementation": "mlserver_xgboost.XGBoostModel", "parameters": {"uri": "./digits"}}"#;
+    let versioned = r#"{"parameters": {"version": "v2"}}"#;
+    let catalogue = loaded(&[
+        ("a/model-settings.json", into_it),
+        ("a/digits/model.echo", "echo"),
+        ("b/model-settings.json", of_another_kind),
+        ("b/digits/model.echo", "echo"),
+        ("c/model-settings.json", versioned),
+        ("c/model.echo", "echo"),
+        ("c/v1/model-settings.json", "{}"),
+        ("c/v1/model.echo", "echo"),
+    ])
+    .await;
+    assert_eq!(served(&catalogue, "a", None).await, format!("a/-@{DIGEST}"));
+    assert!(served(&catalogue, "b", None).await.contains("'mlserver_xgboost.XGBoostModel' needs the format"));
+    assert_eq!(catalogue.available_versions("c"), ["v1", "v2"]);
+}
+
+#[tokio::test]
 async fn settings_that_lead_nowhere_say_so() {
     let elsewhere = r#"{"parameters": {"uri": "gone.echo"}}"#;
     let foreign = r#"{"implementation": "mlserver_xgboost.XGBoostModel", "parameters": {"uri": "m.bst"}}"#;
