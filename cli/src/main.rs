@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod check;
 mod completions;
@@ -18,6 +18,7 @@ mod serve;
 mod simulate;
 mod source;
 mod split;
+mod stand_in;
 mod up;
 mod weights;
 mod yaml;
@@ -57,8 +58,17 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),
+    let called = match stand_in::Call::read(std::env::args_os(), std::env::vars_os()) {
+        Ok(called) => called,
+        Err(error) => {
+            report(&error);
+            return ExitCode::FAILURE;
+        }
+    };
+    let matches = called.settings.apply(Cli::command()).get_matches_from(&called.arguments);
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let result = match cli.command {
+        Command::Serve(args) => serve::run(args, called.settings.ignored()).map(|()| ExitCode::SUCCESS),
         Command::Up(args) => up::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args).map(|()| ExitCode::SUCCESS),

@@ -81,6 +81,11 @@ pub(crate) struct Args {
     #[arg(long, env = "MODELWAY_GUARD_AGE", value_name = "TIME", value_parser = quantity::duration)]
     guard_age: Option<Duration>,
 
+    /// What a model is whose model-settings.json names no implementation, in MLServer's words, for instance
+    /// mlserver_sklearn.SKLearnModel [default: what its files look like].
+    #[arg(long, env = "MODELWAY_DEFAULT_IMPLEMENTATION", value_name = "CLASS")]
+    default_implementation: Option<String>,
+
     /// How often the models folder is looked through for changes: seconds, or with ms, s or m; 0 never.
     #[arg(long, env = "MODELWAY_POLL_INTERVAL", value_name = "TIME", default_value = "5s", value_parser = quantity::duration)]
     poll_interval: Duration,
@@ -125,9 +130,12 @@ enum LogFormat {
     Json,
 }
 
-/// Serves until it is told to stop.
-pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+/// Serves until it is told to stop. `ignored` are settings that have no effect, to be named once.
+pub(crate) fn run(args: Args, ignored: &[String]) -> anyhow::Result<()> {
     log_to_stderr(args.log_format);
+    if !ignored.is_empty() {
+        tracing::warn!(settings = ignored.join(", "), "settings of another server that have no effect here");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     let result = runtime.block_on(serve(args));
     // A load or a prediction that is still computing must not hold the exit.
@@ -198,6 +206,7 @@ fn residency(args: &Args) -> ResidencyOptions {
         pinned: args.pinned.clone(),
         preload: args.preload,
         poll_interval: Some(args.poll_interval).filter(|interval| !interval.is_zero()),
+        default_implementation: args.default_implementation.clone(),
         ..ResidencyOptions::default()
     };
     if let Some(memory) = args.memory {

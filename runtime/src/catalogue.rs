@@ -36,6 +36,7 @@ use crate::listing::{Listing, State};
 use crate::model::Model;
 use crate::residency::{Loaded, Mode, Residency, ResidencyOptions, Slot, Urgency};
 
+use scan::Found;
 use shelf::{Choice, Entry, Shelf};
 use version::Version;
 use watch::Seen;
@@ -50,6 +51,8 @@ pub struct Catalogue {
     /// Held by whoever compares the stock with storage.
     seen: Mutex<Seen>,
     is_settled: AtomicBool,
+    /// Somebody else places the models.
+    is_to_be_filled: bool,
 }
 
 /// How often the files of a model may change while one request waits for it.
@@ -77,11 +80,17 @@ impl Catalogue {
     /// - a folder with version folders, as Triton has them: `<model>/<version>/model.*`, and perhaps
     ///   `config.pbtxt`.
     ///
+    /// A folder with a `model-settings.json` of its own is that model, as MLServer has it. In the explicit mode the
+    /// folder need not be there yet: whoever gives the commands may make it.
+    ///
     /// # Errors
     /// The folder cannot be read. What is wrong inside it is the model's own failure.
     pub fn open(folder: &Path, formats: Vec<Arc<dyn Format>>, options: ResidencyOptions) -> io::Result<Self> {
         let residency = Residency::new(&options, formats);
-        let found = scan::scan(folder, residency.formats())?;
+        let found = scan::scan(folder, residency.formats()).or_else(|error| none_yet(options.mode, error))?;
+        if !folder.exists() {
+            tracing::warn!(folder = %folder.display(), "the models folder is not there yet");
+        }
         let catalogue = Self {
             stock: ArcSwap::default(),
             residency,
@@ -89,6 +98,7 @@ impl Catalogue {
             options,
             folder: Some(folder.to_owned()),
             seen: Mutex::new(Seen::first(&found)),
+            is_to_be_filled: false,
         };
         catalogue.take_over(found, None);
         Ok(catalogue)
@@ -113,6 +123,7 @@ impl Catalogue {
             folder: None,
             seen: Mutex::default(),
             is_settled: AtomicBool::new(true),
+            is_to_be_filled: false,
         }
     }
 
@@ -164,7 +175,7 @@ impl Catalogue {
                 Err(error) => failure = Some(error),
             }
         }
-        Err(failure.unwrap_or_else(|| unknown_version(name, version.unwrap_or(""), &shelf)))
+        Err(failure.unwrap_or_else(|| self.unknown_version(name, version.unwrap_or(""), &shelf)))
     }
 
     /// Whether the model could be asked: it is in memory or would be loaded. Loads nothing.
@@ -293,12 +304,33 @@ impl Catalogue {
     fn choose(&self, shelf: &Shelf, name: &str, version: Option<&str>) -> Result<Choice, Error> {
         match version {
             Some(version) => {
-                let entry = shelf.entry(version).ok_or_else(|| unknown_version(name, version, shelf))?;
+                let entry = shelf.entry(version).ok_or_else(|| self.unknown_version(name, version, shelf))?;
                 Ok(entry.choice())
             }
-            None => shelf.choose(&self.residency, self.options.mode).ok_or_else(|| unknown_version(name, "", shelf)),
+            None => {
+                shelf.choose(&self.residency, self.options.mode).ok_or_else(|| self.unknown_version(name, "", shelf))
+            }
         }
     }
+
+    fn unknown_version(&self, name: &str, version: &str, shelf: &Shelf) -> Error {
+        let known: Vec<_> = shelf.entries().filter_map(|(version, _)| version.as_ref()).map(Version::as_str).collect();
+        let text = if known.is_empty() {
+            format!("unknown version '{version}' of model '{name}', which has no versions")
+        } else {
+            format!("unknown version '{version}' of model '{name}', known: {}", known.join(", "))
+        };
+        // Whoever has placed the model would place it again if it were not found.
+        if self.is_to_be_filled { Error::invalid(text) } else { Error::not_found(text) }
+    }
+}
+
+/// In the explicit mode a folder that is not there has no models.
+fn none_yet(mode: Mode, error: io::Error) -> io::Result<Vec<Found>> {
+    if mode == Mode::Explicit && error.kind() == io::ErrorKind::NotFound {
+        return Ok(Vec::new());
+    }
+    Err(error)
 }
 
 fn unknown_model(name: &str, stock: &Stock) -> Error {
@@ -310,14 +342,5 @@ fn unknown_model(name: &str, stock: &Stock) -> Error {
         [] => format!("unknown model '{name}', this server has none"),
         near if near.len() == stock.len() => format!("unknown model '{name}', known: {}", near.join(", ")),
         near => format!("unknown model '{name}', {} known, nearest: {}", stock.len(), near.join(", ")),
-    })
-}
-
-fn unknown_version(name: &str, version: &str, shelf: &Shelf) -> Error {
-    let known: Vec<_> = shelf.entries().filter_map(|(version, _)| version.as_ref()).map(Version::as_str).collect();
-    Error::not_found(if known.is_empty() {
-        format!("unknown version '{version}' of model '{name}', which has no versions")
-    } else {
-        format!("unknown version '{version}' of model '{name}', known: {}", known.join(", "))
     })
 }

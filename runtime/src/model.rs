@@ -66,9 +66,26 @@ pub struct ModelMetadata {
     pub properties: std::collections::BTreeMap<String, String>,
 }
 
+/// Inputs and outputs that somebody declares for a model.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Signature {
+    pub(crate) inputs: Option<Vec<TensorSpec>>,
+    pub(crate) outputs: Option<Vec<TensorSpec>>,
+}
+
 // === impl ModelMetadata ===
 
 impl ModelMetadata {
+    /// The same with what is declared instead of what the model says itself.
+    pub(crate) fn with(&self, declared: &Signature) -> Self {
+        Self {
+            inputs: declared.inputs.clone().unwrap_or_else(|| self.inputs.clone()),
+            outputs: declared.outputs.clone().unwrap_or_else(|| self.outputs.clone()),
+            platform: self.platform.clone(),
+            properties: self.properties.clone(),
+        }
+    }
+
     /// Bytes of memory that it keeps, beside its own fields: of small models they are a good part.
     pub fn heap_bytes(&self) -> usize {
         /// Entries of a node of the standard library's B-tree, and what a node has besides.

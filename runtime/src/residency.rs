@@ -28,7 +28,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Refusal};
 use crate::fingerprint::Fingerprint;
 use crate::formats::Format;
 use crate::listing::State;
@@ -79,6 +79,9 @@ pub struct ResidencyOptions {
     pub preload: bool,
     /// How often storage is looked through for changes; `None`: never.
     pub poll_interval: Option<Duration>,
+    /// What a model is whose `model-settings.json` names no implementation, in MLServer's words, for instance
+    /// `mlserver_sklearn.SKLearnModel`. `None`: what its files look like.
+    pub default_implementation: Option<String>,
 }
 
 /// What is in memory.
@@ -137,6 +140,7 @@ impl Default for ResidencyOptions {
             pinned: Vec::new(),
             preload: false,
             poll_interval: Some(Duration::from_secs(5)),
+            default_implementation: None,
         }
     }
 }
@@ -226,6 +230,7 @@ impl Residency {
             origin: Origin::Memory,
             fingerprint: Fingerprint::default(),
             max_batch_size: None,
+            signature: None,
         };
         let slot = self.slot(about, true);
         let tenancy = Tenancy(self.lock().room.number());
@@ -256,7 +261,8 @@ impl Residency {
         let (joined, waiter) = {
             let mut pumped = self.lock();
             if let Some(error) = only_by_command(&pumped.room, slot, urgency) {
-                return Err(error);
+                drop(pumped);
+                return Err(self.counted(error));
             }
             let waiter = WaiterId(pumped.room.number());
             let patience = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -519,13 +525,16 @@ fn only_by_command(room: &Room, slot: &Slot, urgency: Urgency) -> Option<Error> 
     if room.rules().mode == Mode::OnDemand || urgency != Urgency::Request {
         return None;
     }
+    let by_command = || format!("POST /v2/repository/models/{}/load loads it", slot.description.name);
     match room.state(slot) {
         State::Unloaded | State::Unloading => {
-            let name = &slot.description.name;
-            let text = format!("{} is not loaded, POST /v2/repository/models/{name}/load loads it", slot.label());
-            Some(Error::not_found(text))
+            Some(Error::not_found(format!("{} is not loaded, {}", slot.label(), by_command())))
         }
-        _ => None,
+        State::Failed { reason } => {
+            let text = format!("{} failed to load: {reason}; once that is mended {}", slot.label(), by_command());
+            Some(Error::refused(Refusal::LoadFailed, text))
+        }
+        State::Queued | State::Loading | State::Ready { .. } => None,
     }
 }
 

@@ -13,6 +13,7 @@ mod grpc;
 mod headers;
 mod hostile;
 mod inputs;
+mod modelmesh;
 mod openai;
 mod peek;
 mod ramps;
@@ -81,6 +82,7 @@ pub fn all() -> Vec<Case> {
         v1::cases(),
         strict::cases(),
         transcoder::cases(),
+        modelmesh::cases(),
         sender::cases(),
         stats::cases(),
     ];

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::catalogue::scan::Found;
+use crate::catalogue::settings;
 use crate::catalogue::shelf::{Entry, Shelf};
 use crate::catalogue::version::Version;
 use crate::catalogue::{Catalogue, Stock};
 use crate::fingerprint::Fingerprint;
+use crate::formats::ModelFiles;
 use crate::listing::State;
 use crate::residency::{Description, Mode, Origin, Slot, Urgency};
 
@@ -145,7 +147,8 @@ impl Catalogue {
         }
     }
 
-    fn slot(&self, found: Found) -> Arc<Slot> {
+    fn slot(&self, mut found: Found) -> Arc<Slot> {
+        found.files = self.with_default_implementation(found.files, found.lacks_implementation);
         let is_pinned = self.options.pinned.contains(&found.name);
         if let Err(reason) = &found.files {
             let path = found.path.display();
@@ -161,8 +164,20 @@ impl Catalogue {
             origin,
             fingerprint: found.fingerprint,
             max_batch_size: found.max_batch_size,
+            signature: found.signature,
         };
         self.residency.slot(description, is_pinned)
+    }
+
+    fn with_default_implementation(
+        &self,
+        files: Result<ModelFiles, String>,
+        is_lacking: bool,
+    ) -> Result<ModelFiles, String> {
+        let (Some(default), true) = (&self.options.default_implementation, is_lacking) else { return files };
+        let files = files?;
+        let format = settings::format_of(default, self.residency.formats())?;
+        Ok(ModelFiles { format: files.format.or(Some(format)), ..files })
     }
 
     /// Loads the slot beside what serves; once it is loaded it serves.

@@ -27,6 +27,7 @@ impl Catalogue {
             folder: None,
             seen: Mutex::new(Seen::default()),
             is_settled: true.into(),
+            is_to_be_filled: true,
         }
     }
 

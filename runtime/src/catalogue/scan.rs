@@ -10,6 +10,7 @@ use crate::catalogue::settings::{self, Settings};
 use crate::catalogue::triton::{self, Config};
 use crate::fingerprint::Fingerprint;
 use crate::formats::{Format, ModelFiles};
+use crate::model::Signature;
 
 /// A model in storage.
 #[derive(Debug)]
@@ -25,6 +26,10 @@ pub(super) struct Found {
     pub(super) max_batch_size: Option<u64>,
     /// The settings say which versions are served.
     pub(super) has_policy: bool,
+    /// Its settings say which file to serve and not what kind it is.
+    pub(super) lacks_implementation: bool,
+    /// Inputs and outputs as the settings declare them.
+    pub(super) signature: Option<Arc<Signature>>,
 }
 
 /// Where somebody says that a model stands.
@@ -36,11 +41,57 @@ pub(super) struct Place {
     pub(super) format: Option<String>,
 }
 
+/// A model that stands directly in a folder, and what its settings say.
+struct Located {
+    name: Option<String>,
+    version: Option<String>,
+    files: Result<ModelFiles, String>,
+    lacks_implementation: bool,
+    signature: Option<Arc<Signature>>,
+}
+
+/// Files that the text about a folder without a model file names.
+const FILES_TOLD: usize = 4;
+
+// === impl Found ===
+
+impl Found {
+    /// A model file without settings.
+    fn bare(name: String, path: PathBuf, files: Result<ModelFiles, String>) -> Self {
+        Self {
+            name,
+            version: None,
+            fingerprint: Fingerprint::of([path.as_path()]),
+            path,
+            files,
+            max_batch_size: None,
+            has_policy: false,
+            lacks_implementation: false,
+            signature: None,
+        }
+    }
+}
+
+// === impl Located ===
+
+impl Located {
+    fn failed(reason: String) -> Self {
+        Self { name: None, version: None, files: Err(reason), lacks_implementation: false, signature: None }
+    }
+}
+
 /// Looks through the entries of the folder, in order of their names.
 pub(super) fn scan(folder: &Path, formats: &[Arc<dyn Format>]) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
+    // As MLServer is started inside of a model's folder.
+    let is_a_model = folder.join(settings::FILE).is_file();
+    if is_a_model {
+        found.push(scan_own_settings(folder, formats));
+    }
     for path in visible_entries(folder)? {
-        scan_entry(path, formats, &mut found);
+        if !is_a_model || path.is_dir() && path.join(settings::FILE).is_file() {
+            scan_entry(path, formats, &mut found);
+        }
     }
     Ok(found)
 }
@@ -71,9 +122,7 @@ pub(super) fn scan_place(place: &Place, formats: &[Arc<dyn Format>]) -> Vec<Foun
             Ok(_) => Ok(ModelFiles { path: path.clone(), format: None }),
             Err(error) => Err(format!("cannot read {}: {error}", path.display())),
         };
-        let fingerprint = Fingerprint::of([path.as_path()]);
-        let (path, name) = (path.clone(), name.clone());
-        found.push(Found { name, version: None, path, files, fingerprint, max_batch_size: None, has_policy: false });
+        found.push(Found::bare(name.clone(), path.clone(), files));
     }
     for found in &mut found {
         found.name.clone_from(name);
@@ -94,16 +143,7 @@ fn scan_entry(path: PathBuf, formats: &[Arc<dyn Format>], found: &mut Vec<Found>
     let files = ModelFiles { path: path.clone(), format: None };
     match text_of(path.file_stem()) {
         Some(name) if is_recognised(&files, formats) => {
-            let fingerprint = Fingerprint::of([path.as_path()]);
-            found.push(Found {
-                name,
-                version: None,
-                path,
-                files: Ok(files),
-                fingerprint,
-                max_batch_size: None,
-                has_policy: false,
-            });
+            found.push(Found::bare(name, path, Ok(files)));
         }
         _ => tracing::debug!(path = %path.display(), "no model, skipped"),
     }
@@ -116,19 +156,34 @@ fn scan_model_folder(name: &str, folder: &Path, formats: &[Arc<dyn Format>], fou
         Err(reason) => (Config::default(), Some(reason)),
     };
     let name = config.name.as_deref().unwrap_or(name);
-    let mut add = |name: String, version: Option<String>, path: &Path, files: Result<ModelFiles, String>| {
-        let files = fault.clone().map_or(files, Err);
+    let mut add = |name: String, version: Option<String>, path: &Path, located: Located| {
+        let files = fault.clone().map_or(located.files, Err);
         let fingerprint = fingerprint(folder, path, files.as_ref().ok());
-        let (max_batch_size, has_policy) = (config.max_batch_size, config.policy.is_some());
-        found.push(Found { name, version, path: path.to_owned(), files, fingerprint, max_batch_size, has_policy });
+        found.push(Found {
+            name,
+            version,
+            path: path.to_owned(),
+            files,
+            fingerprint,
+            max_batch_size: config.max_batch_size,
+            has_policy: config.policy.is_some(),
+            lacks_implementation: located.lacks_implementation,
+            signature: located.signature,
+        });
     };
     let whole = locate(folder, formats);
-    let has_model = !matches!(whole, Located::Nothing);
-    if let Located::Model { name: own_name, version, files } = whole {
-        add(own_name.unwrap_or_else(|| name.to_owned()), version, folder, files);
+    let has_model = whole.is_some();
+    // Then a folder in it is a version only where it has settings, too: others are the model's files.
+    let has_settings = folder.join(settings::FILE).is_file();
+    if let Some(mut whole) = whole {
+        let (own_name, version) = (whole.name.take(), whole.version.take());
+        add(own_name.unwrap_or_else(|| name.to_owned()), version, folder, whole);
     }
     let mut versions: Vec<String> = Vec::new();
-    for path in visible_entries(folder).unwrap_or_default().into_iter().filter(|path| path.is_dir()) {
+    for path in visible_entries(folder).unwrap_or_default() {
+        if !path.is_dir() || has_settings && !path.join(settings::FILE).is_file() {
+            continue;
+        }
         versions.extend(text_of(path.file_name()));
     }
     if let Some(policy) = &config.policy {
@@ -138,16 +193,34 @@ fn scan_model_folder(name: &str, folder: &Path, formats: &[Arc<dyn Format>], fou
     for version in versions {
         let is_number = version.bytes().all(|byte| byte.is_ascii_digit());
         let path = folder.join(&version);
-        let files = match locate(&path, formats) {
-            Located::Model { files, .. } => files,
-            Located::Nothing if is_number => Err(nothing_in(&path)),
-            Located::Nothing => continue,
+        let located = match locate(&path, formats) {
+            Some(located) => located,
+            None if is_number => Located::failed(nothing_in(&path)),
+            None => continue,
         };
         has_versions = true;
-        add(name.to_owned(), Some(version), &path, files);
+        add(name.to_owned(), Some(version), &path, located);
     }
     if !has_model && !has_versions {
-        add(name.to_owned(), None, folder, Err(nothing_in(folder)));
+        add(name.to_owned(), None, folder, Located::failed(nothing_in(folder)));
+    }
+}
+
+/// The model whose settings stand in the models folder itself; other entries of the folder are its files.
+fn scan_own_settings(folder: &Path, formats: &[Arc<dyn Format>]) -> Found {
+    let located = locate(folder, formats).unwrap_or_else(|| Located::failed(nothing_in(folder)));
+    // `.` has no name before it is resolved.
+    let own_name = || text_of(folder.canonicalize().ok()?.file_name());
+    Found {
+        name: located.name.or_else(own_name).unwrap_or_default(),
+        version: located.version,
+        path: folder.to_owned(),
+        fingerprint: fingerprint(folder, folder, located.files.as_ref().ok()),
+        files: located.files,
+        max_batch_size: None,
+        has_policy: false,
+        lacks_implementation: located.lacks_implementation,
+        signature: located.signature,
     }
 }
 
@@ -157,27 +230,30 @@ fn fingerprint(folder: &Path, own: &Path, files: Option<&ModelFiles>) -> Fingerp
     Fingerprint::of([files.map_or(own, |files| &files.path), &settings, &config])
 }
 
-enum Located {
-    Nothing,
-    Model { name: Option<String>, version: Option<String>, files: Result<ModelFiles, String> },
-}
-
-/// The model that stands directly in this folder.
-fn locate(folder: &Path, formats: &[Arc<dyn Format>]) -> Located {
+/// The model that stands directly in this folder, if one does.
+fn locate(folder: &Path, formats: &[Arc<dyn Format>]) -> Option<Located> {
     let settings = match Settings::read(folder) {
-        Ok(settings) => settings,
-        Err(reason) => return Located::Model { name: None, version: None, files: Err(reason) },
+        Ok(Some(settings)) => settings,
+        Ok(None) => {
+            let picked = pick(folder, formats).transpose()?;
+            let files = picked.map(|path| ModelFiles { path, format: None });
+            return Some(Located { name: None, version: None, files, lacks_implementation: false, signature: None });
+        }
+        Err(reason) => return Some(Located::failed(reason)),
     };
-    let uri = settings.as_ref().and_then(Settings::uri);
-    let target = uri.map_or_else(|| folder.to_owned(), |uri| folder.join(uri));
-    let files = match pick(&target, formats) {
-        Ok(None) if settings.is_none() => return Located::Nothing,
-        Ok(None) => Err(nothing_in(&target)),
-        Ok(Some(path)) => Ok(ModelFiles { path, format: settings.as_ref().and_then(Settings::format) }),
-        Err(reason) => Err(reason),
-    };
-    let settings = settings.unwrap_or_default();
-    Located::Model { version: settings.version().map(str::to_owned), name: settings.name, files }
+    let target = settings.uri().map_or_else(|| folder.to_owned(), |uri| folder.join(uri));
+    let format = settings.implementation.as_deref().map(|named| settings::format_of(named, formats)).transpose();
+    let files = format.and_then(|format| {
+        let path = pick(&target, formats)?.ok_or_else(|| nothing_in(&target))?;
+        Ok(ModelFiles { path, format })
+    });
+    Some(Located {
+        version: settings.version().map(str::to_owned),
+        files,
+        lacks_implementation: settings.implementation.is_none(),
+        signature: settings.signature(),
+        name: settings.name,
+    })
 }
 
 /// The file to load: the path itself, the folder if a format takes folders, or the model file in it.
@@ -205,8 +281,17 @@ fn pick(path: &Path, formats: &[Arc<dyn Format>]) -> Result<Option<PathBuf>, Str
     }
 }
 
+/// What is there instead is mostly a model of another kind.
 fn nothing_in(folder: &Path) -> String {
-    format!("no model file in {}, expected for instance model.joblib", folder.display())
+    let mut others: Vec<_> = visible_entries(folder).unwrap_or_default();
+    others.retain(|path| path.is_file());
+    let names: Vec<_> = others.iter().take(FILES_TOLD).filter_map(|path| text_of(path.file_name())).collect();
+    let text = format!("no model file in {}, expected for instance model.joblib", folder.display());
+    match (names.as_slice(), others.len().saturating_sub(names.len())) {
+        ([], _) => text,
+        (names, 0) => format!("{text}; it has {}", names.join(", ")),
+        (names, more) => format!("{text}; it has {} and {more} more", names.join(", ")),
+    }
 }
 
 fn is_recognised(files: &ModelFiles, formats: &[Arc<dyn Format>]) -> bool {

@@ -2,8 +2,13 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
+
+use crate::formats::Format;
+use crate::model::{Signature, TensorSpec};
+use crate::tensor::DataType;
 
 /// The file's name in a model's folder.
 pub(super) const FILE: &str = "model-settings.json";
@@ -13,15 +18,27 @@ pub(super) const FILE: &str = "model-settings.json";
 pub(super) struct Settings {
     pub(super) name: Option<String>,
     /// A Python class, for instance `mlserver_sklearn.SKLearnModel`.
-    implementation: Option<String>,
+    pub(super) implementation: Option<String>,
     #[serde(default)]
     parameters: Option<Parameters>,
+    #[serde(default)]
+    inputs: Option<Vec<Declared>>,
+    #[serde(default)]
+    outputs: Option<Vec<Declared>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct Parameters {
     uri: Option<String>,
     version: Option<String>,
+}
+
+/// A tensor as the file describes it.
+#[derive(Debug, Deserialize)]
+struct Declared {
+    name: String,
+    datatype: String,
+    shape: Vec<i64>,
 }
 
 // === impl Settings ===
@@ -38,12 +55,6 @@ impl Settings {
         serde_json::from_slice(&text).map(Some).map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// The format that the implementation names: `mlserver_sklearn.SKLearnModel` is `sklearn`.
-    pub(super) fn format(&self) -> Option<String> {
-        let module = self.implementation.as_deref()?.split('.').next()?;
-        Some(module.strip_prefix("mlserver_").unwrap_or(module).to_owned())
-    }
-
     /// The model's file or folder, relative to the settings.
     pub(super) fn uri(&self) -> Option<&str> {
         let uri = self.parameters.as_ref()?.uri.as_deref()?;
@@ -52,5 +63,47 @@ impl Settings {
 
     pub(super) fn version(&self) -> Option<&str> {
         self.parameters.as_ref()?.version.as_deref()
+    }
+
+    /// What the file says of inputs and outputs. They are for people and clients to read, so one that is not
+    /// understood keeps no model from serving: the model's own are shown then.
+    pub(super) fn signature(&self) -> Option<Arc<Signature>> {
+        let inputs = self.inputs.as_deref().and_then(specs);
+        let outputs = self.outputs.as_deref().and_then(specs);
+        (inputs.is_some() || outputs.is_some()).then(|| Arc::new(Signature { inputs, outputs }))
+    }
+}
+
+/// The format that an implementation stands for: `mlserver_sklearn.SKLearnModel` is `sklearn`.
+pub(super) fn format_of(implementation: &str, formats: &[Arc<dyn Format>]) -> Result<String, String> {
+    let module = implementation.split('.').next().unwrap_or_default();
+    let name = module.strip_prefix("mlserver_").or_else(|| module.strip_prefix("mlserver-")).unwrap_or(module);
+    if formats.iter().any(|format| format.name() == name) {
+        return Ok(name.to_owned());
+    }
+    let known: Vec<_> = formats.iter().map(|format| format!("'{}'", format.name())).collect();
+    let known = known.join(", ");
+    Err(if name == module {
+        format!(
+            "implementation '{implementation}' is Python, which this server does not run; it has formats of its own: {known}"
+        )
+    } else {
+        format!("implementation '{implementation}' needs the format '{name}', this server has: {known}")
+    })
+}
+
+fn specs(declared: &[Declared]) -> Option<Vec<TensorSpec>> {
+    let specs = declared.iter().map(|Declared { name, datatype, shape }| {
+        // What the adapters of KServe ModelMesh call BYTES in their schema.
+        let datatype = if datatype == "STRING" { "BYTES" } else { datatype };
+        let spec = |datatype| TensorSpec { name: name.clone(), datatype, shape: shape.clone() };
+        DataType::from_name(datatype).map(spec)
+    });
+    match specs.collect::<Result<Vec<_>, _>>() {
+        Ok(specs) => Some(specs),
+        Err(error) => {
+            tracing::debug!(reason = error.message(), "inputs or outputs of {FILE} are not shown");
+            None
+        }
     }
 }

@@ -3,6 +3,8 @@ mod changes;
 use super::*;
 use crate::formats::LoadError;
 use crate::formats::ModelFiles;
+use crate::model::TensorSpec;
+use crate::tensor::DataType;
 use crate::testing::{Echo, RowSum};
 use std::fs;
 use std::path::PathBuf;
@@ -83,6 +85,7 @@ async fn a_folder_is_a_model_with_its_well_known_or_only_file() {
 async fn a_folder_without_a_choice_says_what_is_missing() {
     let catalogue = loaded(&[("none/notes.txt", ""), ("two/a.echo", "echo"), ("two/b.echo", "echo")]).await;
     let none = served(&catalogue, "none", None).await;
+    assert!(none.contains("; it has notes.txt"), "{none}");
     assert!(none.starts_with("Exhausted: model 'none' failed to load: no model file in "), "{none}");
     let two = served(&catalogue, "two", None).await;
     assert!(two.contains("has 2 model files, expected one"), "{two}");
@@ -157,6 +160,27 @@ async fn mlservers_settings_name_the_model_its_version_and_its_file() {
 }
 
 #[tokio::test]
+async fn a_folder_beside_settings_holds_files_and_is_no_version() {
+    let into_it = r#"{"parameters": {"uri": "./digits"}}"#;
+    let of_another_kind = r#"{"implementation": "mlserver_xgboost.XGBoostModel", "parameters": {"uri": "./digits"}}"#;
+    let versioned = r#"{"parameters": {"version": "v2"}}"#;
+    let catalogue = loaded(&[
+        ("a/model-settings.json", into_it),
+        ("a/digits/model.echo", "echo"),
+        ("b/model-settings.json", of_another_kind),
+        ("b/digits/model.echo", "echo"),
+        ("c/model-settings.json", versioned),
+        ("c/model.echo", "echo"),
+        ("c/v1/model-settings.json", "{}"),
+        ("c/v1/model.echo", "echo"),
+    ])
+    .await;
+    assert_eq!(served(&catalogue, "a", None).await, format!("a/-@{DIGEST}"));
+    assert!(served(&catalogue, "b", None).await.contains("'mlserver_xgboost.XGBoostModel' needs the format"));
+    assert_eq!(catalogue.available_versions("c"), ["v1", "v2"]);
+}
+
+#[tokio::test]
 async fn settings_that_lead_nowhere_say_so() {
     let elsewhere = r#"{"parameters": {"uri": "gone.echo"}}"#;
     let foreign = r#"{"implementation": "mlserver_xgboost.XGBoostModel", "parameters": {"uri": "m.bst"}}"#;
@@ -170,8 +194,80 @@ async fn settings_that_lead_nowhere_say_so() {
     .await;
     assert!(served(&catalogue, "a", None).await.contains("model-settings.json: EOF"));
     assert!(served(&catalogue, "b", None).await.contains("gone.echo: No such file"));
-    assert!(served(&catalogue, "c", None).await.contains("no model format 'xgboost' in this server, it has: echo"));
+    let foreign = served(&catalogue, "c", None).await;
+    let part = "implementation 'mlserver_xgboost.XGBoostModel' needs the format 'xgboost', this server has: 'echo'";
+    assert!(foreign.contains(part), "{foreign}");
     assert!(served(&catalogue, "d", None).await.contains("no model file in"));
+}
+
+#[tokio::test]
+async fn an_implementation_of_pythons_is_refused_by_its_name() {
+    let settings = r#"{"implementation": "my_models.Forest", "parameters": {"uri": "m.echo"}}"#;
+    let catalogue = loaded(&[("m/model-settings.json", settings), ("m/m.echo", "echo")]).await;
+    let refused = served(&catalogue, "m", None).await;
+    assert!(
+        refused.contains("implementation 'my_models.Forest' is Python, which this server does not run"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn settings_without_an_implementation_have_the_default_one() {
+    let without = r#"{"parameters": {"uri": "m.bin"}}"#;
+    let with = r#"{"implementation": "mlserver_echo.EchoModel", "parameters": {"uri": "m.bin"}}"#;
+    let folder = folder(&[
+        ("without/model-settings.json", without),
+        ("without/m.bin", "echo"),
+        ("with/model-settings.json", with),
+        ("with/m.bin", "echo"),
+        ("bare.echo", "echo"),
+    ]);
+    let with_default = |implementation: &str| {
+        let default_implementation = Some(implementation.to_owned());
+        let options = ResidencyOptions { default_implementation, ..ResidencyOptions::default() };
+        Catalogue::open(folder.path(), vec![Arc::new(EchoFormat)], options).unwrap()
+    };
+    let catalogue = with_default("mlserver_echo.EchoModel");
+    assert_eq!(served(&catalogue, "without", None).await, format!("without/-@{DIGEST}"));
+    let catalogue = with_default("mlserver_huggingface.HuggingFaceRuntime");
+    let refused = served(&catalogue, "without", None).await;
+    assert!(refused.contains("implementation 'mlserver_huggingface.HuggingFaceRuntime' needs the format"), "{refused}");
+    for own in ["with", "bare"] {
+        assert_eq!(served(&catalogue, own, None).await, format!("{own}/-@{DIGEST}"));
+    }
+}
+
+#[tokio::test]
+async fn metadata_shows_the_inputs_and_outputs_that_settings_declare() {
+    let settings = r#"{"parameters": {"uri": "m.echo"},
+        "inputs": [{"name": "words", "datatype": "STRING", "shape": [-1, 2]}],
+        "outputs": [{"name": "odd", "datatype": "COMPLEX", "shape": [1]}]}"#;
+    let catalogue = loaded(&[("m/model-settings.json", settings), ("m/m.echo", "echo")]).await;
+    let loaded = catalogue.find("m", None).await.unwrap();
+    let metadata = loaded.metadata();
+    let words = TensorSpec { name: "words".to_owned(), datatype: DataType::Bytes, shape: vec![-1, 2] };
+    assert_eq!(metadata.inputs, [words]);
+    assert_eq!(metadata.outputs, loaded.model().metadata().outputs, "what is not understood is not shown");
+    assert_eq!(metadata.platform, loaded.model().metadata().platform);
+}
+
+#[tokio::test]
+async fn a_folder_with_settings_of_its_own_is_that_model() {
+    let settings = r#"{"name": "mnist", "parameters": {"uri": "./weights/w.echo"}}"#;
+    let files = [
+        ("model-settings.json", settings),
+        ("weights/w.echo", "echo"),
+        ("notes.echo", "rubbish"),
+        ("other/model-settings.json", r#"{"parameters": {"uri": "./o.echo"}}"#),
+        ("other/o.echo", "echo"),
+    ];
+    let catalogue = loaded(&files).await;
+    assert_eq!(catalogue.names(), ["mnist", "other"]);
+    assert_eq!(served(&catalogue, "mnist", None).await, format!("mnist/-@{DIGEST}"));
+    let unnamed = folder(&[("digits/model-settings.json", "{}"), ("digits/model.echo", "echo")]);
+    let formats: Vec<Arc<dyn Format>> = vec![Arc::new(EchoFormat)];
+    let catalogue = Catalogue::scan(&unnamed.path().join("digits"), formats).unwrap();
+    assert_eq!(catalogue.names(), ["digits"]);
 }
 
 #[tokio::test]

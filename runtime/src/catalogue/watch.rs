@@ -84,8 +84,10 @@ impl Catalogue {
         look: impl FnOnce(&std::path::Path, &[Arc<dyn crate::formats::Format>]) -> io::Result<Vec<Found>> + Send + 'static,
     ) -> io::Result<Vec<Found>> {
         let Some(folder) = self.folder.clone() else { return Ok(Vec::new()) };
-        let residency = self.residency.clone();
-        let task = tokio::task::spawn_blocking(move || look(&folder, residency.formats()));
+        let (residency, mode) = (self.residency.clone(), self.options.mode);
+        let task = tokio::task::spawn_blocking(move || {
+            look(&folder, residency.formats()).or_else(|error| super::none_yet(mode, error))
+        });
         task.await.unwrap_or_else(|fault| Err(io::Error::other(fault)))
     }
 }

@@ -185,7 +185,7 @@ impl GrpcInferenceService for Inferences {
         let routing = routing_of(&request)?;
         let message = request.into_inner();
         let loaded = self.find(deadline, &routing, &message.name, &message.version).await?;
-        let metadata = loaded.model().metadata();
+        let metadata = loaded.metadata();
         Ok(Response::new(ModelMetadataResponse {
             name: routing.name_in_answer(&message.name).to_owned(),
             versions: self.serving.catalogue().available_versions(loaded.name()),

@@ -8,7 +8,7 @@ use http::HeaderValue;
 use tokio::runtime::Handle;
 
 use crate::metrics::Account;
-use crate::model::{Device, Model};
+use crate::model::{Device, Model, ModelMetadata};
 use crate::residency::Residency;
 use crate::residency::slot::{Description, SlotId, Usage};
 
@@ -22,6 +22,8 @@ pub struct Loaded {
     digest: String,
     served: HeaderValue,
     max_batch_size: Option<u64>,
+    /// Where the settings declare inputs or outputs, which most do not.
+    metadata: Option<Box<ModelMetadata>>,
     model: Arc<dyn Model>,
     usage: Arc<Usage>,
     /// Its numbers: filled by the first request, so that counting needs no look-up.
@@ -60,6 +62,7 @@ impl Loaded {
             name: about.name.clone(),
             version: about.version.clone(),
             max_batch_size: about.max_batch_size,
+            metadata: about.signature.as_deref().map(|declared| Box::new(model.metadata().with(declared))),
             digest,
             model,
             usage,
@@ -92,6 +95,11 @@ impl Loaded {
     /// [`Context`](crate::Context) of the request, so that its memory stays counted.
     pub fn model(&self) -> &Arc<dyn Model> {
         &self.model
+    }
+
+    /// What is told of it: what it says of itself, with the inputs and outputs that its settings declare.
+    pub(crate) fn metadata(&self) -> &ModelMetadata {
+        self.metadata.as_deref().unwrap_or_else(|| self.model.metadata())
     }
 
     /// Rows that a request may have, if the model's settings limit them.

@@ -10,7 +10,7 @@ use arc_swap::ArcSwapOption;
 
 use crate::fingerprint::Fingerprint;
 use crate::formats::ModelFiles;
-use crate::model::Device;
+use crate::model::{Device, Signature};
 use crate::residency::clock::{Clock, Moment};
 use crate::residency::loaded::Loaded;
 
@@ -39,6 +39,8 @@ pub(crate) struct Description {
     pub(crate) fingerprint: Fingerprint,
     /// Rows that a request may have, if its settings limit them.
     pub(crate) max_batch_size: Option<u64>,
+    /// Inputs and outputs as its settings declare them.
+    pub(crate) signature: Option<Arc<Signature>>,
 }
 
 /// When a model was asked last, shared by its slot and the model in memory.

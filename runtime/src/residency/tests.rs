@@ -104,6 +104,7 @@ impl House {
             fingerprint: Fingerprint::of([path.as_path()]),
             origin: Origin::Files(ModelFiles { path, format: None }),
             max_batch_size: None,
+            signature: None,
         };
         self.residency.slot(description, false)
     }

@@ -64,7 +64,7 @@ pub(super) async fn metadata(
     let catalogue = rest.serving.catalogue();
     match catalogue.find_before(deadline, model, version).await {
         Ok(loaded) => {
-            let metadata = loaded.model().metadata();
+            let metadata = loaded.metadata();
             json(&Metadata {
                 name: routing.name_in_answer(&named.model),
                 versions: catalogue.available_versions(loaded.name()),

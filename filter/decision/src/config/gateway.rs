@@ -47,7 +47,8 @@ words! {
         EnvoyAiGateway "EnvoyAiGateway",
         /// `seldon-model`: Seldon Core 2.
         Seldon "Seldon",
-        /// `mm-vmodel-id`: KServe ModelMesh.
+        /// `mm-vmodel-id`: KServe ModelMesh, with `mm-balanced: true`; its other names for a model (`mm-model-id` and
+        /// the like) are removed from what clients send.
         ModelMesh "ModelMesh",
     }
 }

@@ -31,15 +31,20 @@ pub enum Field {
     ShadowTarget,
     /// The copy's version.
     ShadowVersion,
+    /// Says to ModelMesh that the gateway has balanced the load.
+    Balanced,
 }
 
 /// Every field with the name of its header.
 #[derive(Debug)]
 pub(super) struct OutgoingHeaders {
     names: Vec<(Field, String)>,
-    /// Those of `names` that do not begin with our prefix.
+    /// Those of `names` that do not begin with our prefix, and others that would undo what they say.
     foreign: Vec<Vec<u8>>,
 }
+
+/// By these, too, ModelMesh takes the name of a model, or refuses a request that has one of them beside ours.
+const NAMES_TO_MODELMESH: [&str; 4] = ["mm-model-id", "mm-model-id-bin", "mm-vmodel-id-bin", "tas-model-id"];
 
 // === impl OutgoingHeaders ===
 
@@ -63,9 +68,17 @@ impl OutgoingHeaders {
             (Field::ShadowVersion, header::SHADOW_VERSION.to_owned()),
         ];
         names.extend(config.presets.iter().map(|preset| (Field::Target, preset.header().to_owned())));
+        let is_modelmesh = config.presets.contains(&HeaderPreset::ModelMesh);
+        if is_modelmesh {
+            names.push((Field::Balanced, "mm-balanced".to_owned()));
+        }
         let is_foreign = |name: &&String| !name.as_bytes().starts_with(header::PREFIX) && !name.starts_with(':');
         let foreign = names.iter().map(|(_, name)| name).filter(is_foreign).map(|name| name.as_bytes().to_vec());
-        Self { foreign: foreign.collect(), names }
+        let mut foreign: Vec<Vec<u8>> = foreign.collect();
+        if is_modelmesh {
+            foreign.extend(NAMES_TO_MODELMESH.map(|name| name.as_bytes().to_vec()));
+        }
+        Self { foreign, names }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Field, &str)> {
@@ -116,6 +129,7 @@ impl Decision<'_> {
             Field::ShadowVariant => shadow.map(|shadow| shadow.variant),
             Field::ShadowTarget => shadow.map(|shadow| &*shadow.target),
             Field::ShadowVersion => shadow.and_then(|shadow| shadow.version),
+            Field::Balanced => Some(b"true"),
         }
     }
 }

@@ -181,6 +181,38 @@ async fn in_the_explicit_mode_models_come_and_go_by_command_only() {
 }
 
 #[tokio::test]
+async fn in_the_explicit_mode_a_request_does_not_try_again_what_failed() {
+    let storage = storage(&[("m.echo", "rubbish")], Mode::Explicit);
+    storage.catalogue.load("m", None).await.unwrap_err();
+    storage.write("m.echo", "echo");
+    let Err(refused) = storage.catalogue.find("m", None).await else { panic!("nobody has loaded it") };
+    assert_eq!(refused.refusal(), Some(Refusal::LoadFailed), "{refused}");
+    assert!(refused.message().contains("POST /v2/repository/models/m/load"), "{refused}");
+    storage.catalogue.load("m", None).await.unwrap();
+    assert_eq!(storage.served("m", None).await, format!("m/-@{DIGEST}"));
+}
+
+#[tokio::test]
+async fn in_the_explicit_mode_the_folder_may_come_and_go() {
+    let parent = TempDir::new().unwrap();
+    let folder = parent.path().join("_mlserver_models");
+    let options = ResidencyOptions { mode: Mode::Explicit, poll_interval: None, ..ResidencyOptions::default() };
+    let catalogue = Catalogue::open(&folder, vec![Arc::new(EchoFormat)], options).unwrap();
+    assert_eq!(catalogue.load("m", None).await.unwrap_err().kind(), ErrorKind::NotFound);
+    fs::create_dir_all(folder.join("m")).unwrap();
+    fs::write(folder.join("m/model.echo"), "echo").unwrap();
+    catalogue.load("m", None).await.unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+    catalogue.poll().await;
+    catalogue.poll().await;
+    assert_eq!(served(&catalogue, "m", None).await, format!("m/-@{DIGEST}"));
+    catalogue.unload("m").await.unwrap();
+    catalogue.poll().await;
+    catalogue.poll().await;
+    assert_eq!(catalogue.names(), [""; 0]);
+}
+
+#[tokio::test]
 async fn a_load_takes_what_stands_in_storage_at_that_moment() {
     let storage = storage(&[], Mode::Explicit);
     storage.write("m/model-settings.json", r#"{"name": "m", "parameters": {"uri": "w.echo"}}"#);

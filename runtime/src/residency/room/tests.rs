@@ -34,6 +34,7 @@ impl Hall {
             origin: Origin::Files(ModelFiles { path: name.into(), format: None }),
             fingerprint: Fingerprint::default(),
             max_batch_size: None,
+            signature: None,
         };
         let slot = Slot::new(SlotId(self.room.number()), description, self.clock, false);
         slot.expected_bytes.store(bytes, Ordering::Relaxed);

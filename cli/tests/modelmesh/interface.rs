@@ -1,18 +1,9 @@
-//! ModelMesh as `modelway serve --modelmesh` meets it: the calls that it makes, in its order and with its mistakes.
-//! ModelMesh itself is Java and wants etcd and Kubernetes, so it is simulated; the runtime is the real process.
+//! ModelMesh's own side: the interface `mmesh.ModelRuntime`.
 
-// Clippy knows only `#[test]` functions as tests, not what they call.
-#![allow(clippy::expect_used, clippy::panic)]
-
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::RecvTimeoutError;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use hyper_util::rt::TokioIo;
 use modelway_runtime::modelmesh_proto::model_runtime_client::ModelRuntimeClient;
 use modelway_runtime::modelmesh_proto::runtime_status_response::Status as State;
 use modelway_runtime::modelmesh_proto::{
@@ -20,25 +11,19 @@ use modelway_runtime::modelmesh_proto::{
     UnloadModelRequest,
 };
 use modelway_runtime::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
-use modelway_runtime::proto::model_infer_request::InferInputTensor;
-use modelway_runtime::proto::{ModelInferRequest, ModelInferResponse, ModelReadyRequest};
+use modelway_runtime::proto::{ModelInferResponse, ModelReadyRequest, RepositoryModelUnloadRequest};
 use tempfile::TempDir;
-use tokio::net::UnixStream;
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::metadata::MetadataValue;
+use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
-const DIGITS: &str = "../tests/data/sklearn/digits";
-/// As ModelMesh names a model.
-const ID: &str = "digits__isvc-5c5315c302";
-/// ModelMesh's limit by default.
-const LARGEST_MESSAGE: usize = 16 << 20;
+use crate::digits::{ID, code, digits, expected, found, infer, infer_request};
+use crate::process::{LARGEST_MESSAGE, PATIENCE, Process, data, over_socket};
+use crate::slow_file::{self, Writer};
 
 /// The runtime's process, and what ModelMesh has of it.
 struct Runtime {
-    process: Child,
-    address: SocketAddr,
+    process: Process,
     spi: ModelRuntimeClient<Channel>,
     data: GrpcInferenceServiceClient<Channel>,
     folder: TempDir,
@@ -54,19 +39,9 @@ impl Runtime {
         let mut command = Command::new(env!("CARGO_BIN_EXE_modelway"));
         command.args(["serve", "--modelmesh", "--port", "0", "--models"]).arg(folder.path());
         command.arg("--socket").arg(&socket).args(arguments);
-        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("modelway runs");
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        let address = line.split(' ').nth(2).and_then(|it| it.parse().ok()).unwrap_or_else(|| panic!("{line}"));
-        let data = Endpoint::from_shared(format!("http://{address}")).expect("an address").connect().await;
-        let data = GrpcInferenceServiceClient::new(data.expect("the port answers"));
-        Self {
-            process,
-            address,
-            spi: ModelRuntimeClient::new(over_socket(&socket).await),
-            data: data.max_encoding_message_size(LARGEST_MESSAGE).max_decoding_message_size(LARGEST_MESSAGE),
-            folder,
-        }
+        let process = Process::start(command, 1);
+        let data = process.data(0).await;
+        Self { process, spi: ModelRuntimeClient::new(over_socket(&socket).await), data, folder }
     }
 
     async fn status(&self) -> RuntimeStatusResponse {
@@ -103,61 +78,12 @@ impl Runtime {
     }
 
     async fn infer(&self, id: &str, rows: usize) -> Result<ModelInferResponse, Status> {
-        self.data.clone().infer(Request::new(infer_request(id, rows))).await
+        infer(&self.data, id, rows).await
     }
 
-    /// A number of the metrics page.
     async fn metric(&self, name: &str) -> f64 {
-        let address = self.address;
-        let name = format!("{name} ");
-        let page = tokio::task::spawn_blocking(move || {
-            let mut stream = std::net::TcpStream::connect(address).expect("the port answers");
-            stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").expect("it reads");
-            std::io::read_to_string(stream).expect("a page")
-        });
-        let page = page.await.expect("a page");
-        let line = page.lines().find_map(|line| line.strip_prefix(&name));
-        line.unwrap_or_else(|| panic!("no {name} in {page}")).trim().parse().expect("a number")
+        self.process.metric(name).await
     }
-}
-
-impl Drop for Runtime {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// What the generated client says, in one word.
-trait Infer {
-    async fn infer(&mut self, request: Request<ModelInferRequest>) -> Result<ModelInferResponse, Status>;
-}
-
-impl Infer for GrpcInferenceServiceClient<Channel> {
-    async fn infer(&mut self, request: Request<ModelInferRequest>) -> Result<ModelInferResponse, Status> {
-        self.model_infer(request).await.map(tonic::Response::into_inner)
-    }
-}
-
-async fn over_socket(socket: &Path) -> Channel {
-    let socket = socket.to_owned();
-    let connect = tower::service_fn(move |_: Uri| {
-        let socket = socket.clone();
-        async move { UnixStream::connect(socket).await.map(TokioIo::new) }
-    });
-    let endpoint = Endpoint::from_static("http://localhost");
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match endpoint.connect_with_connector(connect.clone()).await {
-            Ok(channel) => return channel,
-            Err(error) => assert!(Instant::now() < deadline, "the socket does not answer: {error}"),
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-fn digits(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(DIGITS).join(name).canonicalize().expect("a fixture")
 }
 
 /// As it comes from ModelMesh's puller.
@@ -169,50 +95,6 @@ fn load_request(id: &str, path: &Path) -> LoadModelRequest {
         model_path: path.display().to_string(),
         model_key: format!(r#"{{"model_type":{{"name":"sklearn","version":"0"}},"disk_size_bytes":{size}}}"#),
     }
-}
-
-/// Rows of digits, from the first.
-fn infer_request(id: &str, rows: usize) -> ModelInferRequest {
-    let pictures = std::fs::read(digits("pictures.u8")).expect("the pictures");
-    let values = pictures.iter().cycle().take(rows * 64);
-    let input = InferInputTensor {
-        name: "predict".to_owned(),
-        datatype: "FP32".to_owned(),
-        shape: vec![i64::try_from(rows).expect("few rows"), 64],
-        ..InferInputTensor::default()
-    };
-    let raw: Vec<u8> = values.flat_map(|value| f32::from(*value).to_le_bytes()).collect();
-    ModelInferRequest {
-        model_name: id.to_owned(),
-        inputs: vec![input],
-        raw_input_contents: vec![raw.into()],
-        ..ModelInferRequest::default()
-    }
-}
-
-/// The digits that were found.
-fn found(response: &ModelInferResponse) -> Vec<i64> {
-    let raw = response.raw_output_contents.first().expect("an output");
-    raw.chunks(8).map(|bytes| i64::from_le_bytes(bytes.try_into().expect("eight bytes"))).collect()
-}
-
-/// Fails where nobody reads.
-fn write_to_pipe(path: &Path, mut bytes: &[u8]) -> std::io::Result<()> {
-    /// Linux's `O_NONBLOCK`.
-    const NONBLOCK: i32 = 0o4000;
-    let mut pipe = std::fs::File::options().write(true).custom_flags(NONBLOCK).open(path)?;
-    while !bytes.is_empty() {
-        match pipe.write(bytes) {
-            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => std::thread::yield_now(),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-fn code<T: std::fmt::Debug>(result: Result<T, Status>) -> Code {
-    result.expect_err("it should fail").code()
 }
 
 #[tokio::test]
@@ -245,9 +127,7 @@ async fn a_model_is_loaded_asked_by_its_id_and_unloaded() {
     assert_eq!(runtime.size(ID).await.expect("a size"), size);
     let response = runtime.infer(ID, 100).await.expect("an answer");
     assert_eq!(response.model_name, ID, "the id that was injected is echoed");
-    let expected = std::fs::read(digits("rbf.predict.u8")).expect("the predictions");
-    let expected: Vec<i64> = expected.iter().take(100).map(|digit| i64::from(*digit)).collect();
-    assert_eq!(found(&response), expected);
+    assert_eq!(found(&response), expected(100));
     let asked = ModelReadyRequest { name: ID.to_owned(), version: String::new() };
     let ready = runtime.data.clone().model_ready(asked).await.expect("an answer");
     assert!(ready.into_inner().ready);
@@ -278,28 +158,15 @@ async fn a_modelmesh_that_starts_again_finds_nothing_loaded() {
 async fn a_load_that_is_cancelled_and_unloaded_leaves_nothing() {
     let runtime = Runtime::start(&[]).await;
     runtime.until_ready().await;
-    // Reading it waits until somebody writes.
     let path = runtime.folder.path().join("slow.joblib");
-    assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo runs").success());
+    slow_file::make(&path);
     let load = tokio::time::timeout(Duration::from_millis(300), runtime.load(ID, &path));
     load.await.expect_err("it should still be loading");
     // ModelMesh waits a while and unloads.
-    let (ended, until) = std::sync::mpsc::channel();
-    let writer = std::thread::spawn(move || {
-        let model = std::fs::read(digits("linear.joblib")).expect("a model");
-        // For whoever opens it, as often as that is done.
-        while until.recv_timeout(Duration::from_millis(2)) == Err(RecvTimeoutError::Timeout) {
-            let _ = write_to_pipe(&path, &model);
-        }
-    });
+    let writer = Writer::start(path, &digits("linear.joblib"));
     runtime.unload(ID).await.expect("it was there");
-    let deadline = Instant::now() + PATIENCE;
-    while runtime.metric("modelway_loads_in_progress").await > 0.0 {
-        assert!(Instant::now() < deadline, "the load never ended");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    ended.send(()).expect("the writer waits for it");
-    writer.join().expect("it wrote");
+    runtime.process.until_metric_is("modelway_loads_in_progress", 0.0).await;
+    writer.stop();
     assert_eq!(code(runtime.size(ID).await), Code::NotFound);
     assert_eq!(runtime.metric("modelway_resident_bytes").await, 0.0);
     assert_eq!(runtime.status().await.status(), State::Ready, "nothing is left to be purged");
@@ -419,8 +286,124 @@ async fn the_message_names_the_model_whatever_a_gateway_has_decided() {
     {
         request.metadata_mut().insert(name, value.parse().expect("a value"));
     }
-    let id = tonic::metadata::MetadataValue::from_bytes(ID.as_bytes());
+    let id = MetadataValue::from_bytes(ID.as_bytes());
     request.metadata_mut().insert_bin("mm-model-id-bin", id);
-    let response = runtime.data.clone().infer(request).await.expect("an answer");
-    assert_eq!(response.model_name, ID);
+    let response = runtime.data.clone().model_infer(request).await.expect("an answer");
+    assert_eq!(response.into_inner().model_name, ID);
+}
+
+#[tokio::test]
+async fn an_id_may_be_any_text() {
+    let runtime = Runtime::start(&[]).await;
+    for id in ["größe__isvc-0a1b2c3d4e", "模型/7 b%", "a\u{0301}\u{1f980}__ksp-5c5315c302"] {
+        runtime.load(id, &digits("linear.joblib")).await.expect("it loads");
+        // ModelMesh sends it beside the message, too, in a form that can carry it.
+        let mut request = Request::new(infer_request(id, 1));
+        request.metadata_mut().insert_bin("mm-model-id-bin", MetadataValue::from_bytes(id.as_bytes()));
+        let response = runtime.data.clone().model_infer(request).await.expect("an answer");
+        assert!(response.metadata().contains_key("x-modelway-served"), "ModelMesh hands on what comes first");
+        assert_eq!(response.into_inner().model_name, id);
+        runtime.unload(id).await.expect("it unloads");
+        assert_eq!(code(runtime.infer(id, 1).await), Code::NotFound);
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_somebody_else_unloads_is_not_found_and_can_be_loaded_again() {
+    let runtime = Runtime::start(&[]).await;
+    let path = digits("rbf.joblib");
+    runtime.load(ID, &path).await.expect("it loads");
+    let unload = RepositoryModelUnloadRequest { model_name: ID.to_owned(), ..RepositoryModelUnloadRequest::default() };
+    runtime.data.clone().repository_model_unload(unload).await.expect("it unloads");
+    // From this ModelMesh learns it, and loads it again here or elsewhere.
+    assert_eq!(code(runtime.infer(ID, 1).await), Code::NotFound);
+    assert_eq!(code(runtime.size(ID).await), Code::NotFound);
+    runtime.load(ID, &path).await.expect("it loads again");
+    assert_eq!(found(&runtime.infer(ID, 3).await.expect("an answer")), expected(3));
+    runtime.unload(ID).await.expect("it unloads");
+    assert_eq!(runtime.metric("modelway_resident_bytes").await, 0.0);
+}
+
+#[tokio::test]
+async fn a_request_that_is_wrong_does_not_look_like_a_model_that_is_gone() {
+    let runtime = Runtime::start(&[]).await;
+    runtime.load(ID, &digits("linear.joblib")).await.expect("it loads");
+    let mut of_a_version = infer_request(ID, 1);
+    of_a_version.model_version = "7".to_owned();
+    let mut of_other_features = infer_request(ID, 1);
+    of_other_features.inputs.first_mut().expect("an input").shape = vec![1, 8];
+    let mut without_inputs = infer_request(ID, 1);
+    without_inputs.inputs.clear();
+    without_inputs.raw_input_contents.clear();
+    for request in [of_a_version, of_other_features, without_inputs] {
+        let refused = runtime.data.clone().model_infer(request).await.expect_err("it is wrong");
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+        // What MLServer says of a model that is not loaded, by which ModelMesh would load it again.
+        let looks_gone = refused.message().starts_with("Model ") && refused.message().ends_with(" not found");
+        assert!(!looks_gone, "{refused}");
+    }
+    runtime.infer(ID, 1).await.expect("it is still there");
+}
+
+#[tokio::test]
+async fn management_and_requests_may_have_a_port_each() {
+    let folder = TempDir::new().expect("a folder");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_modelway"));
+    command.args(["serve", "--modelmesh", "--port=0", "--port=0", "--models"]).arg(folder.path());
+    let process = Process::start(command, 2);
+    let mut management = ModelRuntimeClient::new(process.channel(0).await);
+    let ready = management.runtime_status(RuntimeStatusRequest {}).await.expect("a status").into_inner();
+    assert_eq!(ready.status(), State::Ready);
+    management.load_model(load_request(ID, &digits("rbf.joblib"))).await.expect("it loads");
+    assert_eq!(found(&infer(&process.data(1).await, ID, 5).await.expect("an answer")), expected(5));
+}
+
+#[tokio::test]
+async fn one_socket_may_be_for_both() {
+    let runtime = Runtime::start(&[]).await;
+    runtime.load(ID, &digits("rbf.joblib")).await.expect("it loads");
+    let data = data(over_socket(&runtime.folder.path().join("modelmesh.sock")).await);
+    assert_eq!(found(&infer(&data, ID, 5).await.expect("an answer")), expected(5));
+}
+
+#[tokio::test]
+async fn a_modelmesh_that_starts_again_ends_what_the_one_before_was_loading() {
+    let runtime = Runtime::start(&[]).await;
+    runtime.load(ID, &digits("linear.joblib")).await.expect("it loads");
+    let path = runtime.folder.path().join("slow.joblib");
+    slow_file::make(&path);
+    let (mut spi, request) = (runtime.spi.clone(), load_request("slow", &path));
+    let load = tokio::spawn(async move { spi.load_model(request).await });
+    runtime.process.until_metric_is("modelway_loads_in_progress", 1.0).await;
+    assert_eq!(runtime.status().await.status(), State::Starting);
+    let refused = load.await.expect("no panic").expect_err("it is given up");
+    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+    let writer = Writer::start(path, &digits("linear.joblib"));
+    runtime.until_ready().await;
+    writer.stop();
+    runtime.process.until_metric_is("modelway_resident_bytes", 0.0).await;
+    for id in [ID, "slow"] {
+        assert_eq!(code(runtime.size(id).await), Code::NotFound);
+    }
+}
+
+#[tokio::test]
+async fn no_more_loads_run_at_once_than_modelmesh_was_told() {
+    let runtime = Runtime::start(&["--loads-at-once", "2"]).await;
+    let paths: Vec<PathBuf> = (0..4).map(|number| runtime.folder.path().join(format!("{number}.joblib"))).collect();
+    for path in &paths {
+        slow_file::make(path);
+    }
+    let loads = paths.iter().map(|path| {
+        let (mut spi, request) = (runtime.spi.clone(), load_request(&path.display().to_string(), path));
+        tokio::spawn(async move { spi.load_model(request).await })
+    });
+    let loads: Vec<_> = loads.collect();
+    runtime.process.until_metric_is("modelway_load_queue_length", 2.0).await;
+    assert_eq!(runtime.metric("modelway_loads_in_progress").await, 2.0);
+    let writers: Vec<_> = paths.into_iter().map(|path| Writer::start(path, &digits("linear.joblib"))).collect();
+    for load in loads {
+        load.await.expect("no panic").expect("it loads");
+    }
+    writers.into_iter().for_each(Writer::stop);
 }
