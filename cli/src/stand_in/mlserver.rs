@@ -40,7 +40,7 @@ pub(super) fn settings(environment: impl IntoIterator<Item = (OsString, OsString
     if said.0.contains_key("HTTP_PORT") || said.0.contains_key("GRPC_PORT") {
         let mut ports = said.ports(&PORTS)?;
         ports.extend(said.port("METRICS_PORT")?);
-        settings.set_all("ports", texts(ports));
+        settings.set_all("ports", texts(&ports));
     }
     if let Some(load) = said.flag("LOAD_MODELS_AT_STARTUP")? {
         by_command(&mut settings, load);
@@ -59,7 +59,7 @@ pub(super) fn start(
     let mut settings = Settings::default();
     settings.set("models", folder.display().to_string());
     settings.set("host", Ipv4Addr::UNSPECIFIED.to_string());
-    settings.set_all("ports", texts(said.ports(&OWN_PORTS)?));
+    settings.set_all("ports", texts(&said.ports(&OWN_PORTS)?));
     let load = said.flag("LOAD_MODELS_AT_STARTUP")?.unwrap_or(true);
     by_command(&mut settings, load);
     said.common(&mut settings)?;
@@ -74,7 +74,7 @@ fn by_command(settings: &mut Settings, loads_at_start: bool) {
     }
 }
 
-fn texts(ports: Vec<u16>) -> Vec<String> {
+fn texts(ports: &[u16]) -> Vec<String> {
     ports.iter().map(ToString::to_string).collect()
 }
 
