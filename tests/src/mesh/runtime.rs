@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The variable that names another `modelway`.
@@ -84,10 +84,20 @@ impl RuntimeProcess {
         Ok(())
     }
 
-    /// Stops it where it stands (SIGSTOP): its connections stay open.
-    pub fn freeze(&mut self) -> Result<()> {
+    /// Stops it where it stands (SIGSTOP), and waits until none of its threads runs: its connections stay open.
+    pub async fn freeze(&mut self) -> Result<()> {
         self.is_frozen = true;
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        super::until("every thread stands still", super::PATIENCE, async || {
+            for thread in std::fs::read_dir(format!("/proc/{}/task", self.id()))? {
+                let status = std::fs::read_to_string(thread?.path().join("stat"))?;
+                // The state stands behind the name, which is in parentheses.
+                let state = status.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+                ensure!(state == Some('T'), "a thread is in the state {state:?}");
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Lets it go on (SIGCONT).

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use modelway_tests::mesh::{Event, Mesh, OpenStream, PATIENCE, Question, Setup, Size, Traffic, Wire};
+use modelway_tests::client;
+use modelway_tests::gateway::Part;
+use modelway_tests::mesh::{Event, Mesh, OpenStream, PATIENCE, Question, Setup, Size, Traffic, Wire, until};
 
 use crate::{models, phase};
 
@@ -89,12 +91,7 @@ async fn one_is_killed_and_replaced(mesh: &mut Mesh, traffic: &Traffic) -> Resul
     mesh.runtime(home)?.kill()?;
     let killed = Instant::now();
     let end = stream.next().await?;
-    let is_an_error = match &end {
-        Event::Message(_) => false,
-        Event::Ended(status, _) => status != "0",
-        Event::Broken(_) => true,
-    };
-    ensure!(is_an_error, "the stream went on with {end:?}");
+    ensure!(is_an_error(&end), "the stream went on with {end:?}");
     let stream_ended = killed.elapsed();
     mesh.until_healthy(3).await?;
     let noticed = killed.elapsed();
@@ -114,19 +111,34 @@ async fn one_is_killed_and_replaced(mesh: &mut Mesh, traffic: &Traffic) -> Resul
     Ok(())
 }
 
-/// A runtime hangs, and later goes on.
+/// A runtime hangs, and later goes on. A stream that it answered ends with an error.
 #[allow(clippy::print_stdout, reason = "the figures that docs/mesh.md has")]
 async fn one_is_frozen_for_a_while(mesh: &mut Mesh, traffic: &Traffic) -> Result<()> {
-    mesh.runtime(1)?.freeze()?;
+    let (mut stream, question) = open_stream(mesh, "model-001").await?;
+    let home = home_of(mesh, &mut stream, &question).await?;
+    mesh.runtime(home)?.freeze().await?;
     let frozen = Instant::now();
+    stream.say(&question)?;
+    let end = stream.next().await?;
+    ensure!(is_an_error(&end), "the stream went on with {end:?}");
+    let stream_ended = frozen.elapsed();
     mesh.until_healthy(3).await?;
     let noticed = frozen.elapsed();
     let hits_again = noticed + recovered(mesh, traffic).await?;
-    mesh.runtime(1)?.thaw()?;
+    mesh.runtime(home)?.thaw()?;
     mesh.until_healthy(4).await?;
     recovered(mesh, traffic).await?;
+    println!("frozen: the stream ended after {stream_ended:?} with {end:?}");
     println!("frozen: noticed after {noticed:?}, hits again after {hits_again:?}");
     Ok(())
+}
+
+fn is_an_error(end: &Event) -> bool {
+    match end {
+        Event::Message(_) => false,
+        Event::Ended(status, _) => status != "0",
+        Event::Broken(_) => true,
+    }
 }
 
 /// The place of the runtime that answers a stream: the one that has answered the most of some messages.
@@ -148,6 +160,39 @@ async fn home_of(mesh: &Mesh, stream: &mut OpenStream, question: &Question) -> R
     let grown = after.iter().zip(&before).map(|(after, before)| after - before).enumerate();
     let most = grown.max_by(|(_, one), (_, other)| one.total_cmp(other));
     most.map(|(place, _)| place).context("there are no runtimes")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_runtime_dies_while_it_is_uploaded_is_answered_by_another() -> Result<()> {
+    let mut mesh = Mesh::start(Setup::default(), &models(1)).await?;
+    for wire in [Wire::Rest, Wire::Grpc] {
+        let question = Question::new("model-000", wire, Size::Large);
+        mesh.ask(&Question::new("model-000", wire, Size::Small)).await?;
+        let places = mesh.holders("model-000").await?;
+        let mut request = question.request();
+        let body = request.body_bytes();
+        let (first, rest) = body.split_at(body.len() / 2);
+        request.body = vec![
+            Part { after: Duration::ZERO, bytes: first.to_vec() },
+            Part { after: Duration::from_secs(3), bytes: rest.to_vec() },
+        ];
+        let retried = mesh.cluster_stat("upstream_rq_retry_success").await?;
+        let answer = tokio::spawn(client::send(mesh.gateway(), request));
+        until("the upload has begun", PATIENCE, async || {
+            ensure!(mesh.cluster_stat("upstream_rq_active").await? > 0, "nothing is in flight");
+            Ok(())
+        })
+        .await?;
+        // Whichever has it by now.
+        for place in places.into_iter().rev() {
+            mesh.runtime(place)?.kill()?;
+            mesh.remove(place)?;
+        }
+        question.check(&answer.await??, mesh.tag("model-000")).with_context(|| format!("{wire:?}"))?;
+        let retries = mesh.cluster_stat("upstream_rq_retry_success").await? - retried;
+        ensure!(retries == 1, "{wire:?}: its runtime has not died in time");
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

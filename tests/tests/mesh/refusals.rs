@@ -79,10 +79,33 @@ async fn a_full_runtime_refuses_and_is_never_ejected() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nor_where_a_single_5xx_would_eject_it() -> Result<()> {
+async fn a_full_runtime_is_not_ejected_even_where_a_single_5xx_ejects() -> Result<()> {
     let strict =
         json!({ "consecutive_5xx": 1, "interval": "0.1s", "base_ejection_time": "30s", "max_ejection_percent": 50 });
     is_never_ejected(Setup::default().change_cluster("/outlier_detection", strict)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_all_refuse_was_asked_of_each_once_and_the_client_is_told_why() -> Result<()> {
+    let mut all = models(16);
+    all.push(("pinned".to_owned(), Classifier::new(9).sized(16)));
+    let full = Setup::default().serve(&["--memory", "67KiB", "--pin", "pinned"]);
+    let mesh = Mesh::start(full, &all).await?;
+    for (number, name) in mesh.models().into_iter().filter(|name| name != "pinned").enumerate() {
+        let wire = [Wire::Rest, Wire::Grpc][number % 2];
+        let answer = mesh.answer(&Question::new(&name, wire, Size::Medium)).await?;
+        ensure!(answer.headers.text("x-modelway-refused").as_deref() == Some("no-room"), "{answer:?}");
+        let expected = if wire == Wire::Rest { (":status", "429") } else { ("grpc-status", "8") };
+        ensure!(answer.headers.text(expected.0).as_deref() == Some(expected.1), "{answer:?}");
+        for runtime in mesh.runtimes() {
+            let refused = runtime.metrics().await?.sum("modelway_refusals_total");
+            ensure!(refused == number as f64 + 1.0, "of {} requests a runtime has refused {refused}", number + 1);
+        }
+    }
+    // What they have they serve.
+    mesh.ask(&Question::new("pinned", Wire::Rest, Size::Small)).await?;
+    ensure!(mesh.cluster_stat("membership_healthy").await? == 4, "a runtime was taken out");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
