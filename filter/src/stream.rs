@@ -47,10 +47,10 @@ enum Request {
     Settled(Option<Chosen>),
     /// Its headers wait for the body.
     #[cfg(feature = "body")]
-    Held(Box<crate::held::Held>),
+    Held(crate::held::Held),
     /// Gone on, with something to add behind the message that follows.
     #[cfg(feature = "body")]
-    Tailed { chosen: Option<Chosen>, tail: Tail },
+    Tailed { chosen: Option<Chosen>, tail: Box<Tail> },
     /// Let go by the timer, with nothing read.
     #[cfg(feature = "body")]
     Released { at: u64, chosen: Option<Chosen> },
@@ -116,21 +116,20 @@ impl Stream {
     }
 
     #[cfg(feature = "body")]
-    fn read(&mut self, plugin: &Plugin, context_id: u32, head: Head, random: u64, peek: Peek) -> Action {
-        match crate::held::Held::new(head, random, peek).hold(plugin, context_id) {
-            Ok(held) => {
-                self.request = Request::Held(held);
-                Action::Pause
-            }
-            Err(outcome) => self.settled(outcome),
+    fn read(&mut self, plugin: &Plugin, context_id: u32, head: Head, random: u64, peek: Box<Peek>) -> Action {
+        let held = crate::held::Held::new(head, random, peek);
+        if held.may_wait(plugin, context_id) {
+            self.request = Request::Held(held);
+            return Action::Pause;
         }
+        self.settled(held.decide_by_headers(plugin))
     }
 
     /// Without the body tier the headers decide.
     #[cfg(not(feature = "body"))]
     // As its twin with a body tier, which keeps the head.
     #[allow(clippy::needless_pass_by_value)]
-    fn read(&mut self, plugin: &Plugin, _: u32, head: Head, random: u64, _: Peek) -> Action {
+    fn read(&mut self, plugin: &Plugin, _: u32, head: Head, random: u64, _: Box<Peek>) -> Action {
         stats::count_unread(&plugin.router, stats::NOT_SHOWN);
         let route = plugin.router.finish(&head, None, random);
         self.settled(settle(&plugin.router, &head, route, None))
@@ -226,7 +225,7 @@ impl Stream {
     }
 
     /// The stream is over. Without an answer, or without the end of it, one side has left.
-    pub(crate) fn end(mut self) {
+    pub(crate) fn end(&mut self) {
         let Some(plugin) = self.plugin.clone() else { return };
         let is_cut_short = self.outcome.is_none();
         if is_cut_short {
@@ -247,7 +246,7 @@ impl Stream {
 
     fn count(&mut self, plugin: &Plugin, outcome: outcome::Outcome) {
         if let Some(chosen) = self.chosen() {
-            stats::count_request(&plugin.router, chosen.labels(), chosen.protocol, outcome);
+            stats::count_request(&plugin.router, &plugin.series, chosen.labels(), chosen.protocol, outcome);
             self.outcome = Some(outcome);
         }
     }

@@ -109,6 +109,15 @@ impl GrpcReader {
         self.outcome.unwrap_or(Progress::More)
     }
 
+    /// Passes over as many of the next bytes as do not matter, without being shown them; gives how many.
+    pub fn pass(&mut self, at_hand: usize) -> usize {
+        let State::Skip { remaining } = self.state else { return 0 };
+        let taken = remaining.min(at_hand);
+        self.pass_over(remaining, taken);
+        self.offset += taken;
+        taken
+    }
+
     /// The model's name. An absent field is the empty name, as protobuf has it.
     pub fn name(&self) -> Option<&[u8]> {
         self.name.as_deref()
@@ -182,10 +191,7 @@ impl GrpcReader {
             }
             State::Skip { remaining } => {
                 let taken = remaining.min(rest.len());
-                self.state = match remaining - taken {
-                    0 => State::Tag,
-                    remaining => State::Skip { remaining },
-                };
+                self.pass_over(remaining, taken);
                 return taken;
             }
             State::Capture { field, remaining } => {
@@ -199,6 +205,13 @@ impl GrpcReader {
             }
         }
         usize::from(self.outcome.is_none())
+    }
+
+    fn pass_over(&mut self, remaining: usize, taken: usize) {
+        self.state = match remaining - taken {
+            0 => State::Tag,
+            remaining => State::Skip { remaining },
+        };
     }
 
     fn push_varint(&mut self, byte: u8) -> Option<u64> {
@@ -318,6 +331,10 @@ impl GrpcReader {
             }
             return;
         }
+        let is_of_input = matches!(field, Field::InputName | Field::InputDatatype | Field::InputShape);
+        if is_of_input && !self.keeps_input {
+            return self.skip(length);
+        }
         self.captured.clear();
         match length {
             0 => self.end_capture(field, start, wanted),
@@ -328,7 +345,7 @@ impl GrpcReader {
     fn begin_input(&mut self, end: usize) {
         self.state = State::Tag;
         self.input_end = Some(end);
-        self.keeps_input = self.message.inputs.len() < MOST_INPUTS;
+        self.keeps_input = !self.plan.leaves_inputs && self.message.inputs.len() < MOST_INPUTS;
         if self.keeps_input {
             self.message.inputs.push(Input::default());
         } else {
