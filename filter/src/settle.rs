@@ -28,24 +28,25 @@ pub(crate) struct Body<'a> {
 
 /// Does what the route says. A header that cannot be set fails the request: half a decision must
 /// not reach an upstream.
-pub(crate) fn settle(router: &Router, head: &Head, route: Route<'_>, body: Option<&Body<'_>>) -> Outcome {
+pub(crate) fn settle(router: &Router, head: &Head, mut route: Route<'_>, body: Option<&Body<'_>>) -> Outcome {
     let is_dry = router.settings().dry_run;
-    match route {
+    // A decision is large: it stays where it is.
+    match &mut route {
         Route::Pass => Outcome::GoesOn(None),
         Route::Reply(reply) if is_dry => {
             stats::count_refused(router, reply.status);
             Outcome::GoesOn(None)
         }
-        Route::Reply(reply) => answer(router, &reply),
-        Route::To(mut decision) if is_dry => {
+        Route::Reply(reply) => answer(router, reply),
+        Route::To(decision) if is_dry => {
             decision.set_cookie = None;
-            leave_filter_state(router, &decision);
-            Outcome::GoesOn(Some(Chosen::of(&mut decision, head)))
+            leave_filter_state(router, decision);
+            Outcome::GoesOn(Some(Chosen::of(decision, head)))
         }
-        Route::To(mut decision) => match apply(router, head, &decision, body) {
+        Route::To(decision) => match apply(router, head, decision, body) {
             Ok(()) => {
-                leave_filter_state(router, &decision);
-                Outcome::GoesOn(Some(Chosen::of(&mut decision, head)))
+                leave_filter_state(router, decision);
+                Outcome::GoesOn(Some(Chosen::of(decision, head)))
             }
             Err(refused) => {
                 host::error(&format!("the gateway does not take the decision ({refused})"));

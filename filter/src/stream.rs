@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use modelway_decision::brake::Ending;
-use modelway_decision::header::{self, Headers};
+use modelway_decision::header;
 #[cfg(feature = "body")]
 use modelway_decision::rewrite::Tail;
 use modelway_decision::{Braked, Peek, Route, Router, Start};
@@ -273,7 +273,7 @@ impl Stream {
 
 /// Removes every copy of our headers that the client sent.
 fn remove_ours(router: &Router, headers: &HeaderMap) {
-    for (name, _) in headers.iter() {
+    for name in headers.names() {
         if router.is_ours(name)
             && let Err(refused) = host::remove_request_header(name)
         {
@@ -284,11 +284,11 @@ fn remove_ours(router: &Router, headers: &HeaderMap) {
 
 /// Removes what only the filter may say, unless it is going to be set.
 fn remove_forged(answer: &HeaderMap, chosen: Option<&Chosen>) -> Result<(), Refused> {
-    for (name, _) in answer.iter() {
+    for name in answer.names().filter(|name| is_only_ours(name)) {
         let is_set = chosen.is_some_and(|chosen| {
             name == header::MODEL.as_bytes() || (name == header::VARIANT.as_bytes() && chosen.variant().is_some())
         });
-        if !is_set && is_only_ours(name) {
+        if !is_set {
             host::remove_response_header(name)?;
         }
     }
@@ -298,8 +298,7 @@ fn remove_forged(answer: &HeaderMap, chosen: Option<&Chosen>) -> Result<(), Refu
 /// Whether no upstream may say this of an answer.
 fn is_only_ours(name: &[u8]) -> bool {
     let always = header::ONLY_OURS_IN_ANSWERS.into_iter().map(str::as_bytes);
-    name.starts_with(header::PREFIX)
-        && always.chain([header::DRY_RUN.as_bytes(), header::EXPLAIN]).any(|ours| ours == name)
+    header::may_be_ours(name) && always.chain([header::DRY_RUN.as_bytes(), header::EXPLAIN]).any(|ours| ours == name)
 }
 
 /// Sets what the client is to know.

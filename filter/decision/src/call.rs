@@ -196,10 +196,12 @@ impl<'p> Call<'p> {
 
 /// Whether the content type is gRPC's (`application/grpc`, `application/grpc+proto` …).
 pub fn is_grpc(head: &impl Headers) -> bool {
-    head.first(b"content-type").is_some_and(|content_type| {
-        content_type.get(..16).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))
-            && !content_type.get(16..20).is_some_and(|rest| rest.eq_ignore_ascii_case(b"-web"))
-    })
+    head.first(b"content-type").is_some_and(is_grpc_content)
+}
+
+fn is_grpc_content(content_type: &[u8]) -> bool {
+    starts_with_ignoring_case(content_type, b"application/grpc")
+        && !content_type.get(16..20).is_some_and(|rest| is_same_ignoring_case(rest, b"-web"))
 }
 
 /// Whether a name can stand in a header as it is: a line break would begin a header of the client's own,
@@ -231,11 +233,11 @@ impl Segment<'_> {
 fn is_admin(segments: &[&[u8]]) -> bool {
     match segments {
         [service, ..] if starts_with_ignoring_case(service, b"mmesh.") => true,
-        [service, method, ..] if service.eq_ignore_ascii_case(INFERENCE_SERVICE) => {
+        [service, method, ..] if is_same_ignoring_case(service, INFERENCE_SERVICE) => {
             ADMIN_METHODS.iter().any(|admin| starts_with_ignoring_case(method, admin))
         }
-        [v2, area, rest @ ..] if v2.eq_ignore_ascii_case(b"v2") => {
-            ADMIN_PATHS.iter().any(|admin| area.eq_ignore_ascii_case(admin)) || is_model_trace(area, rest)
+        [v2, area, rest @ ..] if is_same_ignoring_case(v2, b"v2") => {
+            ADMIN_PATHS.iter().any(|admin| is_same_ignoring_case(area, admin)) || is_model_trace(area, rest)
         }
         _ => false,
     }
@@ -243,18 +245,24 @@ fn is_admin(segments: &[&[u8]]) -> bool {
 
 /// `/v2/models/{model}[/versions/{version}]/trace/setting`.
 fn is_model_trace(area: &[u8], rest: &[&[u8]]) -> bool {
-    area.eq_ignore_ascii_case(b"models")
+    is_same_ignoring_case(area, b"models")
         && match rest {
-            [_, trace, ..] if trace.eq_ignore_ascii_case(b"trace") => true,
+            [_, trace, ..] if is_same_ignoring_case(trace, b"trace") => true,
             [_, versions, _, trace, ..] => {
-                versions.eq_ignore_ascii_case(b"versions") && trace.eq_ignore_ascii_case(b"trace")
+                is_same_ignoring_case(versions, b"versions") && is_same_ignoring_case(trace, b"trace")
             }
             _ => false,
         }
 }
 
 fn starts_with_ignoring_case(text: &[u8], start: &[u8]) -> bool {
-    text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
+    text.get(..start.len()).is_some_and(|head| is_same_ignoring_case(head, start))
+}
+
+/// Most texts differ in their length or their first letter; the standard library's comparison is made for long ones.
+fn is_same_ignoring_case(text: &[u8], other: &[u8]) -> bool {
+    let is_same = |(one, other): (&u8, &u8)| one == other || one.eq_ignore_ascii_case(other);
+    text.len() == other.len() && (text == other || text.iter().zip(other).all(is_same))
 }
 
 /// The bytes behind `%41`; an escape that is none stays as it is.

@@ -43,6 +43,8 @@ pub struct Router {
     unknown_models: UnknownModels,
     rewrite: Rewrite,
     admin: Admin,
+    /// Whether a key or a rule looks at something that only a request's body tells.
+    reads_bodies: bool,
     /// Whether a rule looks at names, datatypes or shapes of inputs.
     keeps_inputs: bool,
     peek_limit: usize,
@@ -253,19 +255,19 @@ impl Router {
         asked: Asked<'a>,
         message: &Message,
         random: u64,
-    ) -> Result<Decision<'a>, Reply> {
+    ) -> Route<'a> {
         let explains = self.is_tester(head) && head.first(header::EXPLAIN).is_some();
         let Some(entry) = self.entry(head, &asked.model) else {
             return match self.unknown_models {
-                UnknownModels::Pass => Ok(Decision { explains, ..Decision::unlisted(protocol, asked) }),
-                UnknownModels::Reject => Err(self.no_such_model(&asked.model)),
+                UnknownModels::Pass => Route::To(Decision { explains, ..Decision::unlisted(protocol, asked) }),
+                UnknownModels::Reject => Route::Reply(self.no_such_model(&asked.model)),
             };
         };
         let asking = Asking { head, protocol, version: asked.version.as_deref(), forced: self.forced(head) };
         if let Some(forced) = asking.forced
             && !entry.variants.iter().any(|variant| variant.name == forced)
         {
-            return Err(no_such_variant(&asked.model, entry, forced));
+            return Route::Reply(no_such_variant(&asked.model, entry, forced));
         }
         match entry.choose(&asking, message, random) {
             Some(choice) => {
@@ -276,12 +278,12 @@ impl Router {
                 let mut decision = Decision::listed(protocol, asked, entry, &choice);
                 decision.exposure = choice.exposure.filter(is_recorded);
                 decision.explains = explains;
-                Ok(decision)
+                Route::To(decision)
             }
             None if self.unknown_models == UnknownModels::Pass => {
-                Ok(Decision { explains, ..Decision::unlisted(protocol, asked) })
+                Route::To(Decision { explains, ..Decision::unlisted(protocol, asked) })
             }
-            None => Err(no_such_version(&asked, entry)),
+            None => Route::Reply(no_such_version(&asked, entry)),
         }
     }
 

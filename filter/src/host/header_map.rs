@@ -37,6 +37,14 @@ impl HeaderMap {
         Self { bytes, count, end }
     }
 
+    /// The names alone.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.pairs().places.iter().filter_map(|place| {
+            let (name_at, value_at) = numbers(place);
+            self.bytes.get(name_at..value_at.wrapping_sub(1))
+        })
+    }
+
     fn pairs(&self) -> Pairs<'_> {
         let (places, _) = self.bytes.get(COUNT..).unwrap_or_default().as_chunks();
         Pairs { bytes: &self.bytes, places: places.get(..self.count).unwrap_or_default(), end: self.end }
@@ -52,14 +60,15 @@ impl Headers for HeaderMap {
     #[inline(never)]
     fn first(&self, name: &[u8]) -> Option<&[u8]> {
         let mut pairs = self.pairs();
-        while let Some(place) = pairs.places.first() {
+        let behind = name.len() + 1;
+        for (number, place) in pairs.places.iter().enumerate() {
             let (name_at, value_at) = numbers(place);
-            if value_at.wrapping_sub(name_at) == name.len() + 1
+            if value_at.wrapping_sub(name_at) == behind
                 && self.bytes.get(name_at..).is_some_and(|text| begins_with(text, name))
             {
+                pairs.places = pairs.places.get(number..)?;
                 return pairs.next().map(|(_, value)| value);
             }
-            pairs.places = pairs.places.get(1..)?;
         }
         None
     }
@@ -73,22 +82,25 @@ pub(crate) fn pairs(mut serialized: Vec<u8>) -> Option<HeaderMap> {
 
 /// Writes places over sizes. Gives how many pairs are whole, and where the last ends; `None` if this is no map.
 fn index(bytes: &mut [u8]) -> Option<(usize, usize)> {
-    let size = bytes.len();
+    // Sums of three numbers of 32 bits, in 64.
+    let size = bytes.len() as u64;
     let (count, rest) = bytes.split_first_chunk_mut::<COUNT>()?;
     let sizes = usize::try_from(u32::from_le_bytes(*count)).ok()?.checked_mul(PLACES)?;
     let (sizes, _) = rest.split_at_mut_checked(sizes)?.0.as_chunks_mut::<PLACES>();
-    let mut end = COUNT + sizes.len() * PLACES;
-    for (number, place) in sizes.iter_mut().enumerate() {
-        let (name_size, value_size) = numbers(place);
-        let value_at = end.saturating_add(name_size).saturating_add(1);
-        let behind = value_at.saturating_add(value_size).saturating_add(1);
+    let mut end = (COUNT + sizes.len() * PLACES) as u64;
+    let mut whole = 0;
+    for place in sizes {
+        let both = u64::from_le_bytes(*place);
+        let value_at = end + (both & 0xffff_ffff) + 1;
+        let behind = value_at + (both >> 32) + 1;
         if behind > size {
-            return Some((number, end));
+            break;
         }
-        *place = (end as u64 | (value_at as u64) << 32).to_le_bytes();
+        *place = (end | value_at << 32).to_le_bytes();
         end = behind;
+        whole += 1;
     }
-    Some((sizes.len(), end))
+    Some((whole, usize::try_from(end).ok()?))
 }
 
 /// Two numbers of 32 bits.
@@ -157,7 +169,7 @@ mod tests {
         ];
         let map = HeaderMap::new(serialized(&headers));
         let expected: Vec<(Vec<u8>, Vec<u8>)> =
-            headers.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.to_vec())).collect();
+            headers.as_slice().iter().map(|(name, value)| (name.as_bytes().to_vec(), value.to_vec())).collect();
         assert_eq!(owned(&map), expected);
         assert_eq!(map.first(b":path"), Some(&b"/v2"[..]));
         assert_eq!(map.first(b"x-modelway-modem"), Some(&b"m"[..]));

@@ -18,6 +18,36 @@ pub(super) struct Plain<'p> {
     count: usize,
 }
 
+/// What a byte is to a path.
+#[derive(Clone, Copy)]
+enum Mark {
+    None,
+    Slash,
+    /// Behind it stands the query.
+    End,
+    /// Some server reads it as something else.
+    Odd,
+}
+
+// The compiler checks the positions.
+#[allow(clippy::indexing_slicing)]
+static MARKS: [Mark; 256] = {
+    let mut marks = [Mark::None; 256];
+    let mut control = 0;
+    while control <= b' ' as usize {
+        marks[control] = Mark::Odd;
+        control += 1;
+    }
+    marks[0x7f] = Mark::Odd;
+    marks[b'%' as usize] = Mark::Odd;
+    marks[b';' as usize] = Mark::Odd;
+    marks[b'\\' as usize] = Mark::Odd;
+    marks[b'/' as usize] = Mark::Slash;
+    marks[b'?' as usize] = Mark::End;
+    marks[b'#' as usize] = Mark::End;
+    marks
+};
+
 /// Segments of any other path, decoded.
 pub(super) struct Decoded<'p>(Vec<Cow<'p, [u8]>>);
 
@@ -30,17 +60,17 @@ impl<'p> Plain<'p> {
         let mut segments = Self { path, names: [&[]; MOST_SEGMENTS], count: 0 };
         let mut start = 1;
         for (at, &byte) in (1..).zip(behind_slash) {
-            match byte {
-                b'/' => {
+            match MARKS.get(usize::from(byte))? {
+                Mark::None => {}
+                Mark::Slash => {
                     segments.add(path.get(start..at)?)?;
                     start = at + 1;
                 }
-                b'?' | b'#' => {
+                Mark::End => {
                     segments.path = path.get(..at)?;
                     break;
                 }
-                b'%' | b';' | b'\\' | 0..=b' ' | 0x7f => return None,
-                _ => {}
+                Mark::Odd => return None,
             }
         }
         match segments.path.get(start..)? {

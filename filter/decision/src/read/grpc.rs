@@ -167,7 +167,7 @@ impl GrpcReader {
     /// Takes at least one byte of `rest`, whose first is `byte`; gives how many, or 0 with an outcome.
     fn step(&mut self, byte: u8, rest: &[u8], wanted: &impl Wanted) -> usize {
         match self.state {
-            State::Frame => self.step_frame(byte),
+            State::Frame => return self.step_frame(rest),
             State::Tag => {
                 if !self.varint.has_begun() {
                     self.field_start = self.offset;
@@ -215,26 +215,32 @@ impl GrpcReader {
     }
 
     fn push_varint(&mut self, byte: u8) -> Option<u64> {
+        if byte < 0x80 && !self.varint.has_begun() {
+            return Some(u64::from(byte));
+        }
         self.varint.push(byte).unwrap_or_else(|fault| {
             self.fail(fault);
             None
         })
     }
 
-    fn step_frame(&mut self, byte: u8) {
-        if let Some(slot) = self.frame.get_mut(self.offset) {
-            *slot = byte;
-        }
-        if self.offset + 1 < FRAME_PREFIX {
-            return;
+    /// Gives how many bytes it takes.
+    fn step_frame(&mut self, rest: &[u8]) -> usize {
+        let left = self.frame.get_mut(self.offset..).unwrap_or_default();
+        let taken = left.len().min(rest.len());
+        left.iter_mut().zip(rest).for_each(|(slot, byte)| *slot = *byte);
+        if self.offset + taken < FRAME_PREFIX {
+            return taken;
         }
         let [flag, length @ ..] = self.frame;
         if flag != 0 {
             self.outcome = Some(Progress::Compressed);
-            return;
+            // The byte that led to it is not taken.
+            return taken.saturating_sub(1);
         }
         self.message_end = FRAME_PREFIX.saturating_add(u32::from_be_bytes(length) as usize);
         self.state = State::Tag;
+        taken
     }
 
     /// Gives how many bytes of the tag are taken: none if the reader stops before it.

@@ -22,7 +22,7 @@ impl Router {
     /// What can be decided from the headers. `random` is a draw of 64 bits for requests without a key.
     pub fn start<'a>(&'a self, head: &'a impl Headers, body_follows: bool, random: u64) -> Start<'a> {
         let path = head.first(b":path").unwrap_or_default();
-        let mut route = match Call::of(path, head, &self.path_prefixes) {
+        let mut start = Start::Known(match Call::of(path, head, &self.path_prefixes) {
             Call::Other => Route::Pass,
             Call::Admin => self.route_admin(),
             Call::Ambiguous => Route::Reply(ambiguous()),
@@ -33,7 +33,7 @@ impl Router {
             Call::Grpc | Call::OpenAi => Route::Pass,
             Call::Rest(call) => {
                 let known = reading::known_from(head);
-                if body_follows && call.protocol == Protocol::Rest {
+                if body_follows && self.reads_bodies && call.protocol == Protocol::Rest {
                     let needed = self.needed(head, call.protocol, &call.model, call.version.as_deref());
                     if !known.found().contains(needed) {
                         return Start::Read(Box::new(self.peek_inference(head, known, needed)));
@@ -42,9 +42,11 @@ impl Router {
                 self.route_rest(head, path, call, &known, random)
             }
             Call::Transcoded(call) => self.route_transcoded(head, call, body_follows, random),
-        };
-        self.put_in_dialect_of(head, &mut route);
-        Start::Known(route)
+        });
+        if let Start::Known(route) = &mut start {
+            self.put_in_dialect_of(head, route);
+        }
+        start
     }
 
     /// Takes the next bytes of a body; true once [`Self::finish`] can decide.
@@ -107,16 +109,15 @@ impl Router {
     ) -> Route<'a> {
         let RestCall { protocol, model, version, span } = call;
         let asked = Asked { model, version };
-        let mut decision = match self.decide(head, protocol, asked.clone(), message, random) {
-            Ok(decision) => decision,
-            Err(reply) => return Route::Reply(reply),
-        };
-        if self.rewrites(&asked, &decision) {
+        let mut route = self.decide(head, protocol, asked.clone(), message, random);
+        if let Route::To(decision) = &mut route
+            && self.rewrites(&asked, decision)
+        {
             // KServe's v1 and OpenAI's paths have no place for a version.
             let version = decision.version.as_deref().filter(|_| protocol == Protocol::Rest || asked.version.is_some());
             decision.path = Some(rewrite::path(path, &span, &decision.target, version));
         }
-        Route::To(decision)
+        route
     }
 
     /// A gRPC message whose model is known from the path that a transcoder has made it of. Nothing
@@ -129,17 +130,15 @@ impl Router {
         random: u64,
     ) -> Route<'a> {
         let asked = Asked { model: call.model, version: call.version };
-        match self.decide(head, call.protocol, asked, &Message::default(), random) {
-            Ok(mut decision) => {
-                // Even where the name stays: a client may send the header itself, with another name in its message.
-                if body_follows && self.rewrite != Rewrite::Headers {
-                    decision.tail = Some(Box::new(Tail::new(&decision.target, decision.version.as_deref())));
-                }
-                decision.protocol = Protocol::Grpc;
-                Route::To(decision)
+        let mut route = self.decide(head, call.protocol, asked, &Message::default(), random);
+        if let Route::To(decision) = &mut route {
+            // Even where the name stays: a client may send the header itself, with another name in its message.
+            if body_follows && self.rewrite != Rewrite::Headers {
+                decision.tail = Some(Box::new(Tail::new(&decision.target, decision.version.as_deref())));
             }
-            Err(reply) => Route::Reply(reply),
+            decision.protocol = Protocol::Grpc;
         }
+        route
     }
 
     /// A call whose body names the model.
@@ -167,17 +166,15 @@ impl Router {
             return Route::Reply(reply);
         }
         let asked = Asked { model: name.into(), version: version.map(Cow::Borrowed) };
-        match self.decide(head, protocol, asked.clone(), peek.message(), random) {
-            Ok(mut decision) => {
-                decision.rewrites_message = match (self.rewrite, protocol) {
-                    // OpenAI's body has no place for a version.
-                    (Rewrite::Auto, Protocol::OpenAi) => asked.model != decision.target,
-                    _ => self.rewrites(&asked, &decision),
-                };
-                Route::To(decision)
-            }
-            Err(reply) => Route::Reply(reply),
+        let mut route = self.decide(head, protocol, asked.clone(), peek.message(), random);
+        if let Route::To(decision) = &mut route {
+            decision.rewrites_message = match (self.rewrite, protocol) {
+                // OpenAI's body has no place for a version.
+                (Rewrite::Auto, Protocol::OpenAi) => asked.model != decision.target,
+                _ => self.rewrites(&asked, decision),
+            };
         }
+        route
     }
 
     /// A body without a name, as far as it was read.
