@@ -25,7 +25,7 @@ pub(crate) fn decide<T>(
         Start::Read(mut peek) => {
             router.read(&request.head, &mut peek, &request.body);
             let looked = Looked::AtBody(peek.taken());
-            tell(&router.finish(&request.head, Some(&peek), random), looked)
+            tell(&router.finish(&request.head, Some(&*peek), random), looked)
         }
     }
 }

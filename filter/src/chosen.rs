@@ -1,10 +1,10 @@
 //! What is remembered of a decision until the answer has ended.
 
+use modelway_decision::config::Protocol;
 use modelway_decision::{Braked, Decision};
 
 use crate::head::Head;
 use crate::host;
-use crate::outcome::Protocol;
 use crate::stats::Labels;
 
 /// The model and the variant of a request, and what its answer is to bear.
@@ -13,6 +13,8 @@ pub(crate) struct Chosen {
     names: Box<[u8]>,
     model_length: usize,
     has_variant: bool,
+    /// The variant's number, where that tells model and variant.
+    number: Option<u32>,
     pub(crate) protocol: Protocol,
     /// A cookie for the answer.
     pub(crate) set_cookie: Option<String>,
@@ -39,13 +41,16 @@ fn restores(head: &Head) -> bool {
 // === impl Chosen ===
 
 impl Chosen {
+    // Without a body tier nothing of the head is looked at.
+    #[cfg_attr(not(feature = "body"), allow(unused_variables))]
     pub(crate) fn of(decision: &mut Decision<'_>, head: &Head) -> Self {
         let names = [&*decision.model, decision.variant.unwrap_or_default()].concat();
         Self {
             names: names.into_boxed_slice(),
             model_length: decision.model.len(),
             has_variant: decision.variant.is_some(),
-            protocol: Protocol::of(head),
+            number: decision.number,
+            protocol: decision.protocol,
             set_cookie: decision.set_cookie.take(),
             #[cfg(feature = "body")]
             restoring: restores(head).then(|| crate::restore::Restoring::of(decision, head)).flatten(),
@@ -65,6 +70,6 @@ impl Chosen {
     }
 
     pub(crate) fn labels(&self) -> Labels<'_> {
-        Labels { model: self.model(), variant: self.variant() }
+        Labels { model: self.model(), variant: self.variant(), number: self.number }
     }
 }

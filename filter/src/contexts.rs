@@ -26,8 +26,8 @@ struct Contexts {
     /// By the contexts that the gateway makes for them. Several share an instance where the
     /// gateway runs several configurations of one module, and while one replaces another.
     plugins: Vec<(u32, Option<Rc<Plugin>>)>,
-    /// `None` while a callback has it.
-    streams: Table<Option<Stream>>,
+    /// `None` while a callback has it. In a box, so that taking one out moves no more than a pointer.
+    streams: Table<Option<Box<Stream>>>,
 }
 
 /// A context came to be: a plugin's has no parent, a stream's parent is its plugin's.
@@ -38,7 +38,7 @@ pub(crate) fn create(context_id: u32, parent_id: u32) {
             return;
         }
         let plugin = contexts.plugin(parent_id);
-        contexts.streams.insert(u64::from(context_id), Some(Stream::new(plugin)));
+        contexts.streams.insert(u64::from(context_id), Some(Box::new(Stream::new(plugin))));
     });
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn delete(context_id: u32) {
         stream
     });
     // Behind the borrow: ending makes calls to the gateway.
-    if let Some(stream) = removed.flatten() {
+    if let Some(mut stream) = removed.flatten() {
         stream.end();
     }
 }

@@ -34,6 +34,10 @@ impl Headers for Head {
         self.headers.iter()
     }
 
+    fn first(&self, name: &[u8]) -> Option<&[u8]> {
+        self.headers.first(name)
+    }
+
     /// What the gateway takes for the client's: Envoy's `use_remote_address` and `xff_num_trusted_hops` decide that.
     fn source_address(&self) -> Option<Cow<'_, [u8]>> {
         let mut address = host::property([&b"source"[..], b"address"])?;

@@ -8,17 +8,23 @@ use crate::body_tier::Hold;
 use crate::head::Head;
 use crate::host;
 use crate::plugin::Plugin;
-use crate::settle::{Outcome, settle};
+use crate::settle::{Body, Outcome, settle};
 use crate::stats;
 
 /// How often held requests are looked after while there are any that must be let go in time.
 const TICK_MILLISECONDS: u32 = 20;
 
+/// How much of a body is looked at first. Name, parameters and all of a small message stand here; copying more for
+/// nothing would cost a large body dear.
+const FIRST_LOOK: usize = 2048;
+
 /// What is known of a held request.
 pub(crate) struct Held {
     head: Head,
     random: u64,
-    peek: Peek,
+    peek: Box<Peek>,
+    /// What the first look has shown: what is rewritten mostly stands there.
+    start: Vec<u8>,
 }
 
 /// Requests that must be let go by a time if they are still held then.
@@ -33,34 +39,42 @@ struct Watch {
 // === impl Held ===
 
 impl Held {
-    pub(crate) fn new(head: Head, random: u64, peek: Peek) -> Self {
-        Self { head, random, peek }
+    pub(crate) fn new(head: Head, random: u64, peek: Box<Peek>) -> Self {
+        Self { head, random, peek, start: Vec::new() }
     }
 
-    /// Holds the request if it may be held; else what its headers have decided.
-    // The outcome moves once, to where the request waits; a box would be one more piece of memory.
-    #[allow(clippy::result_large_err)]
-    pub(crate) fn hold(self, plugin: &Plugin, context_id: u32) -> Result<Box<Self>, Outcome> {
+    /// Whether the request may be held, and is watched if it must not be for long; else its headers decide.
+    pub(crate) fn may_wait(&self, plugin: &Plugin, context_id: u32) -> bool {
         match plugin.body_tier.hold(host::now()) {
             Hold::AsNeeded => {}
             Hold::Until(deadline) => plugin.watched.add(context_id, deadline),
-            Hold::No => return Err(self.decide_by_headers(plugin)),
+            Hold::No => return false,
         }
-        Ok(Box::new(self))
+        true
     }
 
     /// Reads what has come of the body; the outcome once that is enough.
     pub(crate) fn read(&mut self, plugin: &Plugin, size: usize, end_of_stream: bool) -> Option<Outcome> {
         plugin.body_tier.body_while_held();
-        let start = self.peek.taken();
-        let length = size.saturating_sub(start).min(self.peek.room());
-        let bytes = if length == 0 { Ok(Vec::new()) } else { host::request_body(start, length) };
-        let is_enough = match bytes {
-            Ok(bytes) => plugin.router.read(&self.head, &mut self.peek, &bytes),
-            Err(refused) => {
-                host::error(&format!("the gateway does not show the request's body ({refused})"));
-                true
+        let is_enough = loop {
+            let start = self.peek.taken();
+            let most = if start == 0 { FIRST_LOOK } else { usize::MAX };
+            let length = size.saturating_sub(start).min(self.peek.room()).min(most);
+            let bytes = match if length == 0 { Ok(Vec::new()) } else { host::request_body(start, length) } {
+                Ok(bytes) => bytes,
+                Err(refused) => {
+                    host::error(&format!("the gateway does not show the request's body ({refused})"));
+                    break true;
+                }
+            };
+            let is_enough = plugin.router.read(&self.head, &mut self.peek, &bytes);
+            if start == 0 {
+                self.start = bytes;
             }
+            if is_enough || length == 0 {
+                break is_enough;
+            }
+            self.peek.pass(size.saturating_sub(self.peek.taken()));
         };
         (is_enough || end_of_stream).then(|| self.decide(plugin))
     }
@@ -71,7 +85,7 @@ impl Held {
             stats::count_unread(&plugin.router, stats::reason(unread));
         }
         let route = plugin.router.finish(&self.head, Some(&self.peek), self.random);
-        settle(&plugin.router, &self.head, route, Some(&self.peek))
+        settle(&plugin.router, &self.head, route, Some(&Body { peek: &self.peek, start: &self.start }))
     }
 
     /// The outcome as if there were no body.

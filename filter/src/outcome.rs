@@ -1,6 +1,6 @@
 //! How a request ended, in the words of its protocol.
 
-use modelway_decision::call::is_grpc;
+use modelway_decision::config::Protocol;
 use modelway_decision::header::Headers;
 
 /// How a request ended.
@@ -12,15 +12,6 @@ pub(crate) enum Outcome {
     ServerError,
     /// One side went away before the end.
     Aborted,
-}
-
-/// The protocol of a call for a model.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Protocol {
-    Rest,
-    Grpc,
-    OpenAi,
-    V1,
 }
 
 // === impl Outcome ===
@@ -70,32 +61,13 @@ impl Outcome {
     }
 }
 
-// === impl Protocol ===
-
-impl Protocol {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Rest => "rest",
-            Self::Grpc => "grpc",
-            Self::OpenAi => "openai",
-            Self::V1 => "v1",
-        }
-    }
-
-    /// Of a call that was found to be one for a model.
-    pub(crate) fn of(head: &impl Headers) -> Self {
-        if is_grpc(head) {
-            return Self::Grpc;
-        }
-        let path = head.first(b":path").unwrap_or_default();
-        let has = |part: &[u8]| path.windows(part.len()).any(|window| window == part);
-        if has(b"/v2/models/") {
-            Self::Rest
-        } else if has(b"/v1/models/") {
-            Self::V1
-        } else {
-            Self::OpenAi
-        }
+/// A protocol as labels have it.
+pub(crate) fn protocol_name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Rest => "rest",
+        Protocol::Grpc => "grpc",
+        Protocol::OpenAi => "openai",
+        Protocol::V1 => "v1",
     }
 }
 
@@ -125,19 +97,6 @@ mod tests {
             ("", Outcome::ServerError),
         ] {
             assert_eq!(Outcome::of_answer(Protocol::Rest, &vec![(":status", status)]), Some(outcome), "{status}");
-        }
-    }
-
-    #[test]
-    fn a_call_tells_its_protocol() {
-        for (path, content_type, protocol) in [
-            ("/v2/models/m/infer", "application/json", Protocol::Rest),
-            ("/team/v2/models/m/infer", "", Protocol::Rest),
-            ("/v1/models/m:predict", "application/json", Protocol::V1),
-            ("/openai/v1/chat/completions", "application/json", Protocol::OpenAi),
-            ("/inference.GRPCInferenceService/ModelInfer", "application/grpc", Protocol::Grpc),
-        ] {
-            assert_eq!(Protocol::of(&vec![(":path", path), ("content-type", content_type)]), protocol, "{path}");
         }
     }
 }

@@ -6,11 +6,13 @@ use modelway_decision::Router;
 
 use crate::brakes::Brakes;
 use crate::host;
+use crate::stats::OwnSeries;
 
 /// What every stream of a plugin shares.
 pub(crate) struct Plugin {
     pub(crate) brakes: Brakes,
     pub(crate) router: Router,
+    pub(crate) series: OwnSeries,
     #[cfg(feature = "body")]
     pub(crate) body_tier: crate::body_tier::BodyTier,
     /// Requests that must be let go by a time.
@@ -26,6 +28,7 @@ impl Plugin {
         Self {
             brakes: Brakes::of(&router),
             router,
+            series: OwnSeries::new(),
             #[cfg(feature = "body")]
             body_tier: Default::default(),
             #[cfg(feature = "body")]

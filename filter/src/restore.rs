@@ -2,10 +2,10 @@
 
 use modelway_decision::Decision;
 use modelway_decision::answer::{Naming, Renaming, Step};
+use modelway_decision::config::Protocol;
 use modelway_decision::header::Headers;
 
 use crate::host::{self, HeaderMap, Refused};
-use crate::outcome::Protocol;
 use crate::stream::Action;
 
 /// The two names of a model, until its answer says how it names it.

@@ -1,5 +1,7 @@
 //! Doing what a decision says: headers, the rewritten path or message, or an answer of the filter's own.
 
+use std::borrow::Cow;
+
 use modelway_decision::call::is_grpc;
 use modelway_decision::header::Headers;
 use modelway_decision::{Decision, Dialect, Peek, Reply, Route, Router};
@@ -17,26 +19,34 @@ pub(crate) enum Outcome {
     Answered,
 }
 
+/// What is known of a held request's body.
+pub(crate) struct Body<'a> {
+    pub(crate) peek: &'a Peek,
+    /// Its first bytes, as far as they are still at hand.
+    pub(crate) start: &'a [u8],
+}
+
 /// Does what the route says. A header that cannot be set fails the request: half a decision must
 /// not reach an upstream.
-pub(crate) fn settle(router: &Router, head: &Head, route: Route<'_>, peek: Option<&Peek>) -> Outcome {
+pub(crate) fn settle(router: &Router, head: &Head, mut route: Route<'_>, body: Option<&Body<'_>>) -> Outcome {
     let is_dry = router.settings().dry_run;
-    match route {
+    // A decision is large: it stays where it is.
+    match &mut route {
         Route::Pass => Outcome::GoesOn(None),
         Route::Reply(reply) if is_dry => {
             stats::count_refused(router, reply.status);
             Outcome::GoesOn(None)
         }
-        Route::Reply(reply) => answer(router, &reply),
-        Route::To(mut decision) if is_dry => {
+        Route::Reply(reply) => answer(router, reply),
+        Route::To(decision) if is_dry => {
             decision.set_cookie = None;
-            leave_filter_state(router, &decision);
-            Outcome::GoesOn(Some(Chosen::of(&mut decision, head)))
+            leave_filter_state(router, decision);
+            Outcome::GoesOn(Some(Chosen::of(decision, head)))
         }
-        Route::To(mut decision) => match apply(router, head, &decision, peek) {
+        Route::To(decision) => match apply(router, head, decision, body) {
             Ok(()) => {
-                leave_filter_state(router, &decision);
-                Outcome::GoesOn(Some(Chosen::of(&mut decision, head)))
+                leave_filter_state(router, decision);
+                Outcome::GoesOn(Some(Chosen::of(decision, head)))
             }
             Err(refused) => {
                 host::error(&format!("the gateway does not take the decision ({refused})"));
@@ -60,7 +70,7 @@ pub(crate) fn answer(router: &Router, reply: &Reply) -> Outcome {
     Outcome::Answered
 }
 
-fn apply(router: &Router, head: &Head, decision: &Decision<'_>, peek: Option<&Peek>) -> Result<(), Refused> {
+fn apply(router: &Router, head: &Head, decision: &Decision<'_>, body: Option<&Body<'_>>) -> Result<(), Refused> {
     for (field, name) in router.headers() {
         if let Some(value) = decision.field(field) {
             host::set_request_header(name, value)?;
@@ -70,9 +80,9 @@ fn apply(router: &Router, head: &Head, decision: &Decision<'_>, peek: Option<&Pe
         host::set_request_header(":path", path)?;
     }
     if decision.rewrites_message
-        && let Some(peek) = peek
+        && let Some(body) = body
     {
-        rewrite_message(head, decision, peek)?;
+        rewrite_message(head, decision, body)?;
     }
     Ok(())
 }
@@ -98,9 +108,13 @@ fn leave_filter_state(router: &Router, decision: &Decision<'_>) {
     }
 }
 
-fn rewrite_message(head: &Head, decision: &Decision<'_>, peek: &Peek) -> Result<(), Refused> {
-    let read = host::request_body(0, peek.renamed_bytes())?;
-    let Some(prefix) = peek.renamed(&read, &decision.target, decision.version.as_deref()) else {
+fn rewrite_message(head: &Head, decision: &Decision<'_>, body: &Body<'_>) -> Result<(), Refused> {
+    let length = body.peek.renamed_bytes();
+    let start = match body.start.get(..length) {
+        Some(start) => Cow::Borrowed(start),
+        None => Cow::Owned(host::request_body(0, length)?),
+    };
+    let Some(prefix) = body.peek.renamed(&start, &decision.target, decision.version.as_deref()) else {
         host::warn("a message is too long to be renamed: the upstream goes by the headers");
         return Ok(());
     };

@@ -12,50 +12,86 @@ mod tests;
 
 use std::cell::RefCell;
 
+use modelway_decision::config::Protocol;
 use modelway_decision::{Router, Unread};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use self::name::StatName;
 use self::series::AllSeries;
-use crate::host::{self, MetricKind};
-use crate::outcome::{Outcome, Protocol};
+use crate::host::{self, MetricId, MetricKind};
+use crate::outcome::{Outcome, protocol_name};
+use crate::table::Table;
 
 /// What one request is counted by.
 #[derive(Clone, Copy)]
 pub(crate) struct Labels<'a> {
     pub(crate) model: &'a [u8],
     pub(crate) variant: Option<&'a [u8]>,
+    /// Tells model and variant within a configuration, where both are listed.
+    pub(crate) number: Option<u32>,
 }
+
+/// A configuration's series of requests that have counted something, by the variant's number, protocol and outcome:
+/// for these no label is looked at again.
+pub(crate) struct OwnSeries(RefCell<Table<MetricId>>);
 
 thread_local! {
     /// Of the instance, not of a plugin: a configuration that replaces another one goes on with the same series.
     static SERIES: RefCell<AllSeries> = const { RefCell::new(AllSeries::new()) };
 }
 
+// === impl OwnSeries ===
+
+impl OwnSeries {
+    pub(crate) const fn new() -> Self {
+        Self(RefCell::new(Table::new()))
+    }
+}
+
 /// Stands for the names beyond the cap.
 const OTHER: &[u8] = b"other";
 
 /// Counts a request that has ended, or whose outcome is known.
-pub(crate) fn count_request(router: &Router, labels: Labels<'_>, protocol: Protocol, outcome: Outcome) {
-    let settings = router.settings().stats;
-    if !settings.enabled {
+pub(crate) fn count_request(
+    router: &Router,
+    own: &OwnSeries,
+    labels: Labels<'_>,
+    protocol: Protocol,
+    outcome: Outcome,
+) {
+    if !router.settings().stats.enabled {
         return;
     }
+    let number = labels.number.map(|number| u64::from(number) << 4 | (protocol as u64) << 2 | outcome as u64);
+    let known = number.and_then(|number| own.0.borrow_mut().get_mut(number).copied());
+    let id = known.or_else(|| {
+        let id = series_of(router, labels, protocol, outcome)?;
+        if let Some(number) = number {
+            own.0.borrow_mut().insert(number, id);
+        }
+        Some(id)
+    });
+    if let Some(id) = id {
+        let _ = host::increment_metric(id);
+    }
+}
+
+/// The series of these labels, defined if they come for the first time.
+#[inline(never)]
+fn series_of(router: &Router, labels: Labels<'_>, protocol: Protocol, outcome: Outcome) -> Option<MetricId> {
+    let settings = router.settings().stats;
     SERIES.with_borrow_mut(|all| {
         let model = all.label_for(labels.model, settings.most_names, || router.lists(labels.model)).unwrap_or(OTHER);
         let key = all.key(&[b"r", model, labels.variant.unwrap_or_default(), &[protocol as u8, outcome as u8]]);
-        let id = all.find_or_define(key, MetricKind::Counter, || {
+        all.find_or_define(key, MetricKind::Counter, || {
             StatName::default()
                 .tag("model", model)
                 .tag("variant", labels.variant.unwrap_or(b"-"))
-                .tag("protocol", protocol.name().as_bytes())
+                .tag("protocol", protocol_name(protocol).as_bytes())
                 .tag("outcome", outcome.name().as_bytes())
                 .named("modelway_requests_total")
-        });
-        if let Some(id) = id {
-            let _ = host::increment_metric(id);
-        }
-    });
+        })
+    })
 }
 
 /// Adds a latency to the histogram of a model's variant.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use modelway_decision::brake::Ending;
-use modelway_decision::header::{self, Headers};
+use modelway_decision::header;
 #[cfg(feature = "body")]
 use modelway_decision::rewrite::Tail;
 use modelway_decision::{Braked, Peek, Route, Router, Start};
@@ -47,10 +47,10 @@ enum Request {
     Settled(Option<Chosen>),
     /// Its headers wait for the body.
     #[cfg(feature = "body")]
-    Held(Box<crate::held::Held>),
+    Held(crate::held::Held),
     /// Gone on, with something to add behind the message that follows.
     #[cfg(feature = "body")]
-    Tailed { chosen: Option<Chosen>, tail: Tail },
+    Tailed { chosen: Option<Chosen>, tail: Box<Tail> },
     /// Let go by the timer, with nothing read.
     #[cfg(feature = "body")]
     Released { at: u64, chosen: Option<Chosen> },
@@ -116,21 +116,20 @@ impl Stream {
     }
 
     #[cfg(feature = "body")]
-    fn read(&mut self, plugin: &Plugin, context_id: u32, head: Head, random: u64, peek: Peek) -> Action {
-        match crate::held::Held::new(head, random, peek).hold(plugin, context_id) {
-            Ok(held) => {
-                self.request = Request::Held(held);
-                Action::Pause
-            }
-            Err(outcome) => self.settled(outcome),
+    fn read(&mut self, plugin: &Plugin, context_id: u32, head: Head, random: u64, peek: Box<Peek>) -> Action {
+        let held = crate::held::Held::new(head, random, peek);
+        if held.may_wait(plugin, context_id) {
+            self.request = Request::Held(held);
+            return Action::Pause;
         }
+        self.settled(held.decide_by_headers(plugin))
     }
 
     /// Without the body tier the headers decide.
     #[cfg(not(feature = "body"))]
     // As its twin with a body tier, which keeps the head.
     #[allow(clippy::needless_pass_by_value)]
-    fn read(&mut self, plugin: &Plugin, _: u32, head: Head, random: u64, _: Peek) -> Action {
+    fn read(&mut self, plugin: &Plugin, _: u32, head: Head, random: u64, _: Box<Peek>) -> Action {
         stats::count_unread(&plugin.router, stats::NOT_SHOWN);
         let route = plugin.router.finish(&head, None, random);
         self.settled(settle(&plugin.router, &head, route, None))
@@ -226,7 +225,7 @@ impl Stream {
     }
 
     /// The stream is over. Without an answer, or without the end of it, one side has left.
-    pub(crate) fn end(mut self) {
+    pub(crate) fn end(&mut self) {
         let Some(plugin) = self.plugin.clone() else { return };
         let is_cut_short = self.outcome.is_none();
         if is_cut_short {
@@ -247,7 +246,7 @@ impl Stream {
 
     fn count(&mut self, plugin: &Plugin, outcome: outcome::Outcome) {
         if let Some(chosen) = self.chosen() {
-            stats::count_request(&plugin.router, chosen.labels(), chosen.protocol, outcome);
+            stats::count_request(&plugin.router, &plugin.series, chosen.labels(), chosen.protocol, outcome);
             self.outcome = Some(outcome);
         }
     }
@@ -274,7 +273,7 @@ impl Stream {
 
 /// Removes every copy of our headers that the client sent.
 fn remove_ours(router: &Router, headers: &HeaderMap) {
-    for (name, _) in headers.iter() {
+    for name in headers.names() {
         if router.is_ours(name)
             && let Err(refused) = host::remove_request_header(name)
         {
@@ -285,11 +284,11 @@ fn remove_ours(router: &Router, headers: &HeaderMap) {
 
 /// Removes what only the filter may say, unless it is going to be set.
 fn remove_forged(answer: &HeaderMap, chosen: Option<&Chosen>) -> Result<(), Refused> {
-    for (name, _) in answer.iter() {
+    for name in answer.names().filter(|name| is_only_ours(name)) {
         let is_set = chosen.is_some_and(|chosen| {
             name == header::MODEL.as_bytes() || (name == header::VARIANT.as_bytes() && chosen.variant().is_some())
         });
-        if !is_set && is_only_ours(name) {
+        if !is_set {
             host::remove_response_header(name)?;
         }
     }
@@ -299,8 +298,7 @@ fn remove_forged(answer: &HeaderMap, chosen: Option<&Chosen>) -> Result<(), Refu
 /// Whether no upstream may say this of an answer.
 fn is_only_ours(name: &[u8]) -> bool {
     let always = header::ONLY_OURS_IN_ANSWERS.into_iter().map(str::as_bytes);
-    name.starts_with(header::PREFIX)
-        && always.chain([header::DRY_RUN.as_bytes(), header::EXPLAIN]).any(|ours| ours == name)
+    header::may_be_ours(name) && always.chain([header::DRY_RUN.as_bytes(), header::EXPLAIN]).any(|ours| ours == name)
 }
 
 /// Sets what the client is to know.

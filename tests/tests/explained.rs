@@ -36,7 +36,7 @@ fn expected(router: &Router, request: &Request) -> Expected {
         Start::Known(route) => shown(router, request, route),
         Start::Read(mut peek) => {
             router.read(&head, &mut peek, &body);
-            shown(router, request, router.finish(&head, Some(&peek), 0))
+            shown(router, request, router.finish(&head, Some(&*peek), 0))
         }
     }
 }

@@ -3,6 +3,7 @@
 mod openai;
 mod prefix;
 mod readings;
+mod segments;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -12,6 +13,7 @@ use self::openai::is_operation;
 use self::prefix::segments_of_prefix;
 pub(crate) use self::prefix::without_prefix;
 use self::readings::Readings;
+use self::segments::{Decoded, Plain, is_canonical, place};
 use crate::config::Protocol;
 use crate::header::Headers;
 
@@ -66,29 +68,23 @@ const VERBS: [&[u8]; 4] = [b"predict", b"explain", b"classify", b"regress"];
 /// Envoy's transcoder keeps the path of the REST call in this header.
 const ORIGINAL_PATH: &[u8] = b"x-envoy-original-path";
 
-/// More segments than any call of ours has; a path with more is not ours.
-const MOST_SEGMENTS: usize = 16;
-
 /// One segment of a path.
-#[derive(Clone, Default)]
-struct Segment<'p> {
-    decoded: Cow<'p, [u8]>,
-    raw: Range<usize>,
+#[derive(Clone)]
+struct Segment<'s> {
+    /// Decoded.
+    name: &'s [u8],
+    /// Where it stands in the path.
+    at: Range<usize>,
 }
 
-/// The segments of a path, without a heap allocation unless one is percent-encoded.
-#[derive(Default)]
-struct Segments<'p> {
-    list: [Segment<'p>; MOST_SEGMENTS],
-    count: usize,
-}
+// === impl Call ===
 
 impl<'p> Call<'p> {
     /// Classifies by path and content type. `prefixes` are paths under which the same paths are
     /// served, such as `/serving/team-a`; what stands in a call counts from the path's start.
     pub fn of(path: &'p [u8], head: &'p impl Headers, prefixes: &[Vec<u8>]) -> Self {
-        match Self::of_path(path, is_grpc(head), prefixes) {
-            Self::Grpc => match head.first(ORIGINAL_PATH).map(|path| Self::of_path(path, false, prefixes)) {
+        match Self::of_path(path, &|| is_grpc(head), prefixes) {
+            Self::Grpc => match head.first(ORIGINAL_PATH).map(|path| Self::of_path(path, &|| false, prefixes)) {
                 Some(Self::Rest(call)) if call.protocol == Protocol::Rest => Self::Transcoded(call),
                 Some(Self::Ambiguous) => Self::Ambiguous,
                 _ => Self::Grpc,
@@ -97,24 +93,29 @@ impl<'p> Call<'p> {
         }
     }
 
-    fn of_path(path: &'p [u8], is_grpc: bool, prefixes: &[Vec<u8>]) -> Self {
-        let path = before_query(path);
+    fn of_path(path: &'p [u8], is_grpc: &dyn Fn() -> bool, prefixes: &[Vec<u8>]) -> Self {
+        let Some(segments) = Plain::of(path) else { return Self::of_odd_path(before_query(path), is_grpc, prefixes) };
+        let skipped = segments_of_prefix(segments.path, prefixes);
+        let names = segments.names().get(skipped..).unwrap_or_default();
+        if is_admin(names) { Self::Admin } else { Self::of_segments(segments.path, skipped, names, is_grpc) }
+    }
+
+    /// Of a path that some server may read otherwise than as it stands.
+    #[cold]
+    #[inline(never)]
+    fn of_odd_path(path: &'p [u8], is_grpc: &dyn Fn() -> bool, prefixes: &[Vec<u8>]) -> Self {
         // With more segments than any call of ours has, only dot segments can bring it down to one.
-        let segments = Segments::of(path);
-        let is_short = segments.is_some();
-        let segments = segments.unwrap_or_default();
-        let segments = segments.as_slice();
-        let is_canonical = segments.iter().all(Segment::is_canonical);
-        let is_plain = is_short && is_canonical && !path.iter().any(|byte| matches!(byte, b'%' | b';'));
+        let segments = Decoded::of(path);
+        let names = segments.as_ref().map(Decoded::names).unwrap_or_default();
+        let is_canonical = names.iter().all(|name| is_canonical(name));
+        let is_plain = segments.is_some() && is_canonical && !path.iter().any(|byte| matches!(byte, b'%' | b';'));
         let otherwise = if is_plain { Readings::default() } else { Readings::of(path, prefixes) };
-        let segments = segments.get(segments_of_prefix(path, prefixes)..).unwrap_or_default();
-        let mut names = [&b""[..]; MOST_SEGMENTS];
-        names.iter_mut().zip(segments).for_each(|(name, segment)| *name = &segment.decoded);
-        let names = names.get(..segments.len()).unwrap_or_default();
+        let skipped = segments_of_prefix(path, prefixes);
+        let names = names.get(skipped..).unwrap_or_default();
         if is_admin(names) || otherwise.is_admin {
             return Self::Admin;
         }
-        match Self::of_segments(path, segments, names, is_grpc) {
+        match Self::of_segments(path, skipped, names, is_grpc) {
             Self::Rest(_) | Self::Grpc | Self::OpenAi if !is_canonical => Self::Ambiguous,
             // A model's path in any reading must not slip past the decision.
             Self::Other if otherwise.is_model => Self::Ambiguous,
@@ -122,62 +123,85 @@ impl<'p> Call<'p> {
         }
     }
 
-    fn of_segments(path: &[u8], segments: &[Segment<'p>], names: &[&[u8]], is_grpc: bool) -> Self {
-        match (names, segments) {
-            ([INFERENCE_SERVICE, method], _) => {
-                if is_grpc && MODEL_METHODS.contains(method) {
+    /// By the names of the path's segments, decoded, of which the first `skipped` are left out.
+    fn of_segments(path: &'p [u8], skipped: usize, names: &[&[u8]], is_grpc: &dyn Fn() -> bool) -> Self {
+        match names {
+            [INFERENCE_SERVICE, method] => {
+                if MODEL_METHODS.contains(method) && is_grpc() {
                     Self::Grpc
                 } else {
                     Self::Other
                 }
             }
-            ([b"v2", b"models", _, ..], [_, _, model, rest @ ..]) => Self::of_model_path(Protocol::Rest, model, rest),
-            ([b"v1", b"models", _, ..], [_, _, model, rest @ ..]) => Self::of_verb_path(path, model, rest),
-            ([b"openai", b"v1", b"models", _, ..], [_, _, _, model, rest @ ..]) => {
-                Self::of_model_path(Protocol::OpenAi, model, rest)
+            [b"v2", b"models", model, rest @ ..] => {
+                let model = Segment { name: model, at: place(path, skipped + 2) };
+                Self::of_model_path(path, Protocol::Rest, &model, skipped + 3, rest)
             }
-            ([b"openai", operation @ ..] | operation, _) if is_operation(operation) => Self::OpenAi,
+            [b"v1", b"models", model, rest @ ..] => {
+                let model = Segment { name: model, at: place(path, skipped + 2) };
+                Self::of_verb_path(path, &model, skipped + 3, rest)
+            }
+            [b"openai", b"v1", b"models", model, rest @ ..] => {
+                let model = Segment { name: model, at: place(path, skipped + 3) };
+                Self::of_model_path(path, Protocol::OpenAi, &model, skipped + 4, rest)
+            }
+            [b"openai", operation @ ..] | operation if is_operation(operation) => Self::OpenAi,
             _ => Self::Other,
         }
     }
 
-    fn of_model_path(protocol: Protocol, model: &Segment<'p>, rest: &[Segment<'p>]) -> Self {
+    /// `rest` are the segments behind the model, the first of which has the number `position`.
+    fn of_model_path(path: &'p [u8], protocol: Protocol, model: &Segment<'_>, position: usize, rest: &[&[u8]]) -> Self {
         // `GET /v2/models/stats` are the statistics of all models.
-        let is_stats = protocol == Protocol::Rest && *model.decoded == *b"stats" && rest.is_empty();
-        if model.decoded.is_empty() || is_stats {
+        let is_stats = protocol == Protocol::Rest && model.name == b"stats" && rest.is_empty();
+        if model.name.is_empty() || is_stats {
             return Self::Other;
         }
-        let (version, end) = match rest {
-            [versions, version, ..] if *versions.decoded == *b"versions" && !version.decoded.is_empty() => {
-                (Some(version.decoded.clone()), version.raw.end)
+        let version = match rest {
+            [b"versions", version, ..] if !version.is_empty() => {
+                Some(Segment { name: version, at: place(path, position + 1) })
             }
-            _ => (None, model.raw.end),
+            _ => None,
         };
-        Self::Rest(RestCall { protocol, model: model.decoded.clone(), version, span: model.raw.start..end })
+        Self::to_version(path, protocol, model, version.as_ref())
+    }
+
+    fn to_version(path: &'p [u8], protocol: Protocol, model: &Segment<'_>, version: Option<&Segment<'_>>) -> Self {
+        let decoded = |segment: &Segment<'_>| percent_decoded(path.get(segment.at.clone()).unwrap_or_default());
+        let end = version.map_or(model.at.end, |version| version.at.end);
+        let span = model.at.start..end;
+        Self::Rest(RestCall { protocol, model: decoded(model), version: version.map(decoded), span })
     }
 
     /// `/v1/models/{model}[/versions/{version}][:predict]`.
-    fn of_verb_path(path: &[u8], model: &Segment<'p>, rest: &[Segment<'p>]) -> Self {
+    fn of_verb_path(path: &'p [u8], model: &Segment<'_>, position: usize, rest: &[&[u8]]) -> Self {
         match rest {
             [] => match model.without_verb(path) {
-                Some(model) => Self::of_model_path(Protocol::V1, &model, rest),
+                Some(model) => Self::of_model_path(path, Protocol::V1, &model, position, rest),
                 None => Self::Ambiguous,
             },
-            [versions, version] => match version.without_verb(path) {
-                Some(version) => Self::of_model_path(Protocol::V1, model, &[versions.clone(), version]),
-                None => Self::Ambiguous,
-            },
-            rest => Self::of_model_path(Protocol::V1, model, rest),
+            [versions, version] => {
+                let version = Segment { name: version, at: place(path, position + 1) };
+                let Some(version) = version.without_verb(path) else { return Self::Ambiguous };
+                if model.name.is_empty() {
+                    return Self::Other;
+                }
+                let has_version = *versions == b"versions" && !version.name.is_empty();
+                Self::to_version(path, Protocol::V1, model, has_version.then_some(&version))
+            }
+            rest => Self::of_model_path(path, Protocol::V1, model, position, rest),
         }
     }
 }
 
 /// Whether the content type is gRPC's (`application/grpc`, `application/grpc+proto` …).
 pub fn is_grpc(head: &impl Headers) -> bool {
-    head.first(b"content-type").is_some_and(|content_type| {
-        content_type.get(..16).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))
-            && !content_type.get(16..20).is_some_and(|rest| rest.eq_ignore_ascii_case(b"-web"))
-    })
+    head.first(b"content-type").is_some_and(is_grpc_content)
+}
+
+fn is_grpc_content(content_type: &[u8]) -> bool {
+    starts_with_ignoring_case(content_type, b"application/grpc")
+        && !content_type.get(16..20).is_some_and(|rest| is_same_ignoring_case(rest, b"-web"))
 }
 
 /// Whether a name can stand in a header as it is: a line break would begin a header of the client's own,
@@ -190,71 +214,30 @@ fn before_query(path: &[u8]) -> &[u8] {
     path.split(|&byte| byte == b'?' || byte == b'#').next().unwrap_or(path)
 }
 
-// === impl Segments ===
+// === impl Segment ===
 
-impl<'p> Segments<'p> {
-    /// `None` if the path does not begin with a slash or has too many segments.
-    fn of(path: &'p [u8]) -> Option<Self> {
-        let rest = path.strip_prefix(b"/")?;
-        let mut segments = Self::default();
-        let mut start = 1;
-        for raw in rest.split(|&byte| byte == b'/') {
-            let end = start + raw.len();
-            *segments.list.get_mut(segments.count)? = Segment { decoded: percent_decoded(raw), raw: start..end };
-            segments.count += 1;
-            start = end + 1;
-        }
-        // One slash at the end is nobody's trick.
-        if segments.count > 1 && segments.as_slice().last().is_some_and(|segment| segment.decoded.is_empty()) {
-            segments.count -= 1;
-        }
-        Some(segments)
-    }
-
-    fn as_slice(&self) -> &[Segment<'p>] {
-        self.list.get(..self.count).unwrap_or_default()
-    }
-}
-
-impl<'p> Segment<'p> {
+impl Segment<'_> {
     /// Without a verb at its end, if there is one; `None` where only some readers find it, because
     /// it is percent-encoded in `path`.
     fn without_verb(&self, path: &[u8]) -> Option<Self> {
-        let colon = self.decoded.iter().rposition(|&byte| byte == b':').unwrap_or(self.decoded.len());
-        let (_, verb) = self.decoded.split_at_checked(colon)?;
+        let colon = self.name.iter().rposition(|&byte| byte == b':').unwrap_or(self.name.len());
+        let (name, verb) = self.name.split_at_checked(colon)?;
         if !verb.get(1..).is_some_and(|verb| VERBS.contains(&verb)) {
             return Some(self.clone());
         }
-        let raw = self.raw.start..self.raw.end.checked_sub(verb.len())?;
-        if path.get(raw.end..self.raw.end) != Some(verb) {
-            return None;
-        }
-        let decoded = match &self.decoded {
-            Cow::Borrowed(whole) => Cow::Borrowed(whole.get(..colon)?),
-            Cow::Owned(whole) => Cow::Owned(whole.get(..colon)?.to_vec()),
-        };
-        Some(Self { decoded, raw })
-    }
-
-    fn is_canonical(&self) -> bool {
-        let decoded = &*self.decoded;
-        !decoded.is_empty()
-            && decoded != b"."
-            && decoded != b".."
-            && !decoded.contains(&b'\\')
-            && can_be_header_value(decoded)
-            && !decoded.split(|&byte| byte == b'/').any(|part| part == b"..")
+        let at = self.at.start..self.at.end.checked_sub(verb.len())?;
+        (path.get(at.end..self.at.end) == Some(verb)).then_some(Self { name, at })
     }
 }
 
 fn is_admin(segments: &[&[u8]]) -> bool {
     match segments {
         [service, ..] if starts_with_ignoring_case(service, b"mmesh.") => true,
-        [service, method, ..] if service.eq_ignore_ascii_case(INFERENCE_SERVICE) => {
+        [service, method, ..] if is_same_ignoring_case(service, INFERENCE_SERVICE) => {
             ADMIN_METHODS.iter().any(|admin| starts_with_ignoring_case(method, admin))
         }
-        [v2, area, rest @ ..] if v2.eq_ignore_ascii_case(b"v2") => {
-            ADMIN_PATHS.iter().any(|admin| area.eq_ignore_ascii_case(admin)) || is_model_trace(area, rest)
+        [v2, area, rest @ ..] if is_same_ignoring_case(v2, b"v2") => {
+            ADMIN_PATHS.iter().any(|admin| is_same_ignoring_case(area, admin)) || is_model_trace(area, rest)
         }
         _ => false,
     }
@@ -262,18 +245,24 @@ fn is_admin(segments: &[&[u8]]) -> bool {
 
 /// `/v2/models/{model}[/versions/{version}]/trace/setting`.
 fn is_model_trace(area: &[u8], rest: &[&[u8]]) -> bool {
-    area.eq_ignore_ascii_case(b"models")
+    is_same_ignoring_case(area, b"models")
         && match rest {
-            [_, trace, ..] if trace.eq_ignore_ascii_case(b"trace") => true,
+            [_, trace, ..] if is_same_ignoring_case(trace, b"trace") => true,
             [_, versions, _, trace, ..] => {
-                versions.eq_ignore_ascii_case(b"versions") && trace.eq_ignore_ascii_case(b"trace")
+                is_same_ignoring_case(versions, b"versions") && is_same_ignoring_case(trace, b"trace")
             }
             _ => false,
         }
 }
 
 fn starts_with_ignoring_case(text: &[u8], start: &[u8]) -> bool {
-    text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
+    text.get(..start.len()).is_some_and(|head| is_same_ignoring_case(head, start))
+}
+
+/// Most texts differ in their length or their first letter; the standard library's comparison is made for long ones.
+fn is_same_ignoring_case(text: &[u8], other: &[u8]) -> bool {
+    let is_same = |(one, other): (&u8, &u8)| one == other || one.eq_ignore_ascii_case(other);
+    text.len() == other.len() && (text == other || text.iter().zip(other).all(is_same))
 }
 
 /// The bytes behind `%41`; an escape that is none stays as it is.

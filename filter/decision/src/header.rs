@@ -38,6 +38,11 @@ pub const FORCE: &[u8] = b"x-modelway-force";
 /// From a tester: asks for the reasons, which the answer's header of this name gives.
 pub const EXPLAIN: &[u8] = b"x-modelway-explain";
 
+/// Whether a header's name may begin with [`PREFIX`]: two letters tell most others apart.
+pub fn may_be_ours(name: &[u8]) -> bool {
+    matches!(name, [b'x', _, b'm', ..])
+}
+
 /// Those that only the filter may set on an answer: an upstream's own copies are removed.
 pub const ONLY_OURS_IN_ANSWERS: [&str; 6] = [MODEL, VARIANT, TARGET, VERSION, AFFINITY, POOL];
 

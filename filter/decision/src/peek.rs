@@ -80,6 +80,14 @@ impl Peek {
         self.progress != Progress::More || self.room() == 0
     }
 
+    /// Passes over as many of the next bytes, of which so many are at hand, as need not be shown to it.
+    pub fn pass(&mut self, at_hand: usize) {
+        let at_hand = at_hand.min(self.room());
+        if let (Reader::Grpc(reader), Progress::More) = (&mut self.reader, self.progress) {
+            self.taken += reader.pass(at_hand);
+        }
+    }
+
     /// Bytes that it would still take.
     pub fn room(&self) -> usize {
         let end = self.bounds.end.unwrap_or(usize::MAX);

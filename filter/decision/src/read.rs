@@ -40,6 +40,9 @@ pub struct Plan {
     pub length: Option<usize>,
     /// What the headers have told already.
     pub known: Message,
+    /// Nobody looks at names, datatypes and shapes of inputs: they need not be kept. How the inputs are encoded is
+    /// found out all the same.
+    pub leaves_inputs: bool,
 }
 
 /// How far a reader is.

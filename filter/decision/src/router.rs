@@ -43,6 +43,10 @@ pub struct Router {
     unknown_models: UnknownModels,
     rewrite: Rewrite,
     admin: Admin,
+    /// Whether a key or a rule looks at something that only a request's body tells.
+    reads_bodies: bool,
+    /// Whether a rule looks at names, datatypes or shapes of inputs.
+    keeps_inputs: bool,
     peek_limit: usize,
     on_peek_limit: OnPeekLimit,
     mode: Mode,
@@ -79,14 +83,13 @@ pub struct Settings {
 }
 
 /// What to do once the headers are there.
-// A peek moves once, to where the request waits; a box would be one more piece of memory for each.
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Start<'a> {
     /// The headers tell all.
     Known(Route<'a>),
     /// The body tells the rest: hold the headers and feed the peek.
-    Read(Peek),
+    Read(Box<Peek>),
 }
 
 /// Where a request goes.
@@ -109,6 +112,11 @@ pub struct Decision<'a> {
     pub model: Cow<'a, [u8]>,
     /// The variant chosen; none for a model that is not listed.
     pub variant: Option<&'a [u8]>,
+    /// The variant's number in this configuration, where the model was asked for by the name that lists it. Two
+    /// requests of one number have model and variant in common.
+    pub number: Option<u32>,
+    /// What the client speaks.
+    pub protocol: Protocol,
     /// The upstream's name of the model.
     pub target: Cow<'a, [u8]>,
     /// The variant's version, else the one asked for.
@@ -122,7 +130,7 @@ pub struct Decision<'a> {
     /// The host that the upstream gets.
     pub authority: Option<&'a [u8]>,
     /// The variant that gets a copy.
-    pub shadow: Option<ShadowCopy<'a>>,
+    pub shadow: Option<Box<ShadowCopy<'a>>>,
     /// The brake that the answer counts for.
     pub brake: Option<Braked>,
     /// A `set-cookie` value for the answer, so that the next request sticks.
@@ -140,7 +148,7 @@ pub struct Decision<'a> {
     /// Whether the name, and the version, that the body tells are to be replaced.
     pub rewrites_message: bool,
     /// What is to be added behind a gRPC message that is not held.
-    pub tail: Option<Tail>,
+    pub tail: Option<Box<Tail>>,
 }
 
 /// A copy of a request for a variant whose answer nobody gets.
@@ -247,19 +255,19 @@ impl Router {
         asked: Asked<'a>,
         message: &Message,
         random: u64,
-    ) -> Result<Decision<'a>, Reply> {
+    ) -> Route<'a> {
         let explains = self.is_tester(head) && head.first(header::EXPLAIN).is_some();
         let Some(entry) = self.entry(head, &asked.model) else {
             return match self.unknown_models {
-                UnknownModels::Pass => Ok(Decision { explains, ..Decision::unlisted(asked) }),
-                UnknownModels::Reject => Err(self.no_such_model(&asked.model)),
+                UnknownModels::Pass => Route::To(Decision { explains, ..Decision::unlisted(protocol, asked) }),
+                UnknownModels::Reject => Route::Reply(self.no_such_model(&asked.model)),
             };
         };
         let asking = Asking { head, protocol, version: asked.version.as_deref(), forced: self.forced(head) };
         if let Some(forced) = asking.forced
             && !entry.variants.iter().any(|variant| variant.name == forced)
         {
-            return Err(no_such_variant(&asked.model, entry, forced));
+            return Route::Reply(no_such_variant(&asked.model, entry, forced));
         }
         match entry.choose(&asking, message, random) {
             Some(choice) => {
@@ -267,15 +275,15 @@ impl Router {
                     self.exposure_sample
                         .is_some_and(|sample| crate::assign::Unit::random(exposure.unit).place() < sample)
                 };
-                let mut decision = Decision::listed(asked, entry, &choice);
+                let mut decision = Decision::listed(protocol, asked, entry, &choice);
                 decision.exposure = choice.exposure.filter(is_recorded);
                 decision.explains = explains;
-                Ok(decision)
+                Route::To(decision)
             }
             None if self.unknown_models == UnknownModels::Pass => {
-                Ok(Decision { explains, ..Decision::unlisted(asked) })
+                Route::To(Decision { explains, ..Decision::unlisted(protocol, asked) })
             }
-            None => Err(no_such_version(&asked, entry)),
+            None => Route::Reply(no_such_version(&asked, entry)),
         }
     }
 
@@ -303,9 +311,11 @@ impl Router {
 
 impl<'a> Decision<'a> {
     /// The name asked for is the upstream's own.
-    fn unlisted(asked: Asked<'a>) -> Self {
+    fn unlisted(protocol: Protocol, asked: Asked<'a>) -> Self {
         Self {
             variant: None,
+            number: None,
+            protocol,
             target: asked.model.clone(),
             affinity: asked.model.clone(),
             model: asked.model,
@@ -326,21 +336,24 @@ impl<'a> Decision<'a> {
         }
     }
 
-    fn listed(asked: Asked<'a>, entry: &'a Entry, choice: &Choice<'a>) -> Self {
+    fn listed(protocol: Protocol, asked: Asked<'a>, entry: &'a Entry, choice: &Choice<'a>) -> Self {
         let variant = choice.variant;
         let target = entry.target(variant, &asked.model);
         let shadow = choice.shadow.and_then(|shadow| {
-            Some(ShadowCopy {
+            Some(Box::new(ShadowCopy {
                 variant: &shadow.name,
                 target: entry.target(shadow, &asked.model),
                 version: shadow.version.as_deref(),
                 cluster: shadow.cluster.as_deref()?,
-            })
+            }))
         });
         let is_probe = choice.is_probe;
         let new_cookie = choice.draw.and_then(|draw| draw.new_cookie).zip(entry.cookie.as_ref());
+        let is_by_own_name = !entry.is_pattern && *asked.model == *entry.name;
         Self {
             variant: Some(&variant.name),
+            number: is_by_own_name.then_some(variant.number),
+            protocol,
             affinity: variant.affinity.as_deref().map_or_else(|| target.clone(), Cow::Borrowed),
             target,
             version: variant.version.as_deref().map(Cow::Borrowed).or(asked.version),

@@ -1,5 +1,7 @@
 //! A claim as the gateway hands it over: bytes without their kind.
 
+use modelway_decision::header::Headers;
+
 /// The claim as text: a text as it is, a number or a boolean as JSON writes it, the elements of a
 /// list with commas between. `None` for an object, which is not compared with anything.
 ///
@@ -13,16 +15,16 @@ pub(super) fn text(raw: Vec<u8>) -> Option<Vec<u8>> {
         [1] => Some(b"true".to_vec()),
         _ => match <[u8; 8]>::try_from(raw.as_slice()) {
             Ok(bytes) => Some(modelway_decision::double_text(f64::from_le_bytes(bytes))),
-            Err(_) => list(&raw),
+            Err(_) => list(raw),
         },
     }
 }
 
 /// A list comes as pairs, as headers do, with the elements as names and nothing as values.
-fn list(raw: &[u8]) -> Option<Vec<u8>> {
+fn list(raw: Vec<u8>) -> Option<Vec<u8>> {
     let mut joined = Vec::new();
     let mut is_first = true;
-    for (element, value) in crate::host::pairs(raw)? {
+    for (element, value) in crate::host::pairs(raw)?.iter() {
         if !value.is_empty() {
             return None;
         }

@@ -20,6 +20,9 @@ const CLAIM: &[u8] = b":claim-";
 /// 2026-11-22 12:00:00 UTC.
 const NOW: u64 = 1_795_348_800_000_000_000;
 
+/// What of a body is looked at first; the filter's own first look is longer, as bodies are.
+const FIRST_LOOK: usize = 64;
+
 /// A draw for requests without a key.
 const DRAW: u64 = 0x1234_5678_9abc_def0;
 
@@ -92,15 +95,27 @@ pub fn send(router: &Router, request: &Request, cuts: &[usize]) -> Seen {
     let mut received = 0;
     for piece in pieces(body, cuts) {
         received += piece.len();
-        // As the filter does: what has come so far, from where the peek is, as much as it has room for.
-        let from = peek.taken();
-        let to = received.min(from + peek.room());
-        if router.read(head, &mut peek, body.get(from..to).unwrap_or_default()) {
+        if is_enough(router, head, &mut peek, body.get(..received).unwrap_or_default()) {
             break;
         }
     }
-    let route = router.finish(head, Some(&peek), DRAW);
-    seen(request, route, Some(&peek))
+    let route = router.finish(head, Some(&*peek), DRAW);
+    seen(request, route, Some(&*peek))
+}
+
+/// As the filter reads what has come so far: little at first, then as much as there is room for, and never what the peek
+/// passes over.
+fn is_enough(router: &Router, head: &Head<'_>, peek: &mut Peek, received: &[u8]) -> bool {
+    loop {
+        let from = peek.taken();
+        let most = if from == 0 { FIRST_LOOK } else { usize::MAX };
+        let to = received.len().min(from + peek.room().min(most));
+        let is_enough = router.read(head, peek, received.get(from..to).unwrap_or_default());
+        if is_enough || from == to {
+            return is_enough;
+        }
+        peek.pass(received.len().saturating_sub(peek.taken()));
+    }
 }
 
 /// Sends it whole, in these pieces and in many small ones: however it is cut, the same must come of it.

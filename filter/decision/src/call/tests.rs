@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 static NONE: [(&[u8], &[u8]); 0] = [];
@@ -259,4 +261,25 @@ fn behind_a_transcoder_the_original_path_names_the_model() {
     let rest = head("/v2/models/iris/infer");
     assert_eq!(Call::of(b"/inference.GRPCInferenceService/RepositoryIndex", &rest, &[]), Call::Admin);
     assert_eq!(Call::of(b"/inference.GRPCInferenceService/ServerLive", &rest, &[]), Call::Other);
+}
+
+proptest! {
+    #[test]
+    fn a_plain_path_is_what_the_reading_of_any_path_finds(
+        pieces in prop::collection::vec(
+            prop::sample::select(&[
+                "/", "/", "/", "/v2", "/v1", "/openai", "/models", "/m", "/stats", "/versions", "/2", "/infer", "/chat/completions",
+                "/m:predict", "/mmesh.x", "/repository", "/trace", "/TRACE", "/serving/team-a", "/inference.GRPCInferenceService",
+                "/Inference.grpcinferenceservice", "/ModelInfer", "/RepositoryIndex", "/.", "/..", "/%76", "/%2f", "/a;b", "/a b", "/ ",
+                "\\", "\u{7f}", "\u{e4}", "x", "?", "#", "?/..;%",
+            ][..]),
+            0..20,
+        ),
+        is_grpc in any::<bool>(),
+    ) {
+        let path = pieces.concat().into_bytes();
+        let prefixes = [b"/serving/team-a".to_vec()];
+        let expected = Call::of_odd_path(before_query(&path), &|| is_grpc, &prefixes);
+        prop_assert_eq!(Call::of_path(&path, &|| is_grpc, &prefixes), expected);
+    }
 }

@@ -110,6 +110,15 @@ impl GrpcReader {
         self.outcome.unwrap_or(Progress::More)
     }
 
+    /// Passes over as many of the next bytes as do not matter, without being shown them; gives how many.
+    pub fn pass(&mut self, at_hand: usize) -> usize {
+        let State::Skip { remaining } = self.state else { return 0 };
+        let taken = remaining.min(at_hand);
+        self.pass_over(remaining, taken);
+        self.offset += taken;
+        taken
+    }
+
     /// The model's name. An absent field is the empty name, as protobuf has it.
     pub fn name(&self) -> Option<&[u8]> {
         self.name.as_deref()
@@ -159,7 +168,7 @@ impl GrpcReader {
     /// Takes at least one byte of `rest`, whose first is `byte`; gives how many, or 0 with an outcome.
     fn step(&mut self, byte: u8, rest: &[u8], wanted: &impl Wanted) -> usize {
         match self.state {
-            State::Frame => self.step_frame(byte),
+            State::Frame => return self.step_frame(rest),
             State::Tag => {
                 if !self.varint.has_begun() {
                     self.field_start = self.offset;
@@ -183,10 +192,7 @@ impl GrpcReader {
             }
             State::Skip { remaining } => {
                 let taken = remaining.min(rest.len());
-                self.state = match remaining - taken {
-                    0 => State::Tag,
-                    remaining => State::Skip { remaining },
-                };
+                self.pass_over(remaining, taken);
                 return taken;
             }
             State::Capture { field, remaining } => {
@@ -202,27 +208,40 @@ impl GrpcReader {
         usize::from(self.outcome.is_none())
     }
 
+    fn pass_over(&mut self, remaining: usize, taken: usize) {
+        self.state = match remaining - taken {
+            0 => State::Tag,
+            remaining => State::Skip { remaining },
+        };
+    }
+
     fn push_varint(&mut self, byte: u8) -> Option<u64> {
+        if byte < 0x80 && !self.varint.has_begun() {
+            return Some(u64::from(byte));
+        }
         self.varint.push(byte).unwrap_or_else(|fault| {
             self.fail(fault);
             None
         })
     }
 
-    fn step_frame(&mut self, byte: u8) {
-        if let Some(slot) = self.frame.get_mut(self.offset) {
-            *slot = byte;
-        }
-        if self.offset + 1 < FRAME_PREFIX {
-            return;
+    /// Gives how many bytes it takes.
+    fn step_frame(&mut self, rest: &[u8]) -> usize {
+        let left = self.frame.get_mut(self.offset..).unwrap_or_default();
+        let taken = left.len().min(rest.len());
+        left.iter_mut().zip(rest).for_each(|(slot, byte)| *slot = *byte);
+        if self.offset + taken < FRAME_PREFIX {
+            return taken;
         }
         let [flag, length @ ..] = self.frame;
         if flag != 0 {
             self.outcome = Some(Progress::Compressed);
-            return;
+            // The byte that led to it is not taken.
+            return taken.saturating_sub(1);
         }
         self.message_end = FRAME_PREFIX.saturating_add(u32::from_be_bytes(length) as usize);
         self.state = State::Tag;
+        taken
     }
 
     /// Gives how many bytes of the tag are taken: none if the reader stops before it.
@@ -319,6 +338,10 @@ impl GrpcReader {
             }
             return;
         }
+        let is_of_input = matches!(field, Field::InputName | Field::InputDatatype | Field::InputShape);
+        if is_of_input && !self.keeps_input {
+            return self.skip(length);
+        }
         self.captured.clear();
         match length {
             0 => self.end_capture(field, start, wanted),
@@ -329,7 +352,7 @@ impl GrpcReader {
     fn begin_input(&mut self, end: usize) {
         self.state = State::Tag;
         self.input_end = Some(end);
-        self.keeps_input = self.message.inputs.len() < MOST_INPUTS;
+        self.keeps_input = !self.plan.leaves_inputs && self.message.inputs.len() < MOST_INPUTS;
         if self.keeps_input {
             self.message.inputs.push(Input::default());
         } else {

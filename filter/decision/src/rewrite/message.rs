@@ -7,23 +7,22 @@ use crate::read::{FRAME_PREFIX, GrpcReader};
 /// the last name or version as they were. Protobuf lets the last of a repeated field count, so every
 /// name and version that was read is taken out.
 pub(crate) fn message_start(read: &[u8], reader: &GrpcReader, model: &[u8], version: Option<&[u8]>) -> Option<Prefix> {
-    let mut fields = Vec::with_capacity(model.len() + 64);
-    put_text_field(1, model, &mut fields);
+    let mut with = Vec::with_capacity(read.len() + model.len() + 64);
+    with.push(*read.first()?);
+    with.extend_from_slice(&[0; FRAME_PREFIX - 1]);
+    put_text_field(1, model, &mut with);
     if let Some(version) = version {
-        put_text_field(2, version, &mut fields);
+        put_text_field(2, version, &mut with);
     }
     let mut kept_from = FRAME_PREFIX;
     for name_field in reader.name_fields() {
-        fields.extend_from_slice(read.get(kept_from..name_field.start)?);
+        with.extend_from_slice(read.get(kept_from..name_field.start)?);
         kept_from = name_field.end;
     }
     let replaces = kept_from;
     let replaced = replaces.checked_sub(FRAME_PREFIX)?;
-    let length = resized(reader.message_length()?, fields.len(), replaced)?;
-    let mut with = Vec::with_capacity(FRAME_PREFIX + fields.len());
-    with.push(*read.first()?);
-    with.extend_from_slice(&length.to_be_bytes());
-    with.append(&mut fields);
+    let length = resized(reader.message_length()?, with.len() - FRAME_PREFIX, replaced)?;
+    with.get_mut(1..FRAME_PREFIX)?.copy_from_slice(&length.to_be_bytes());
     Some(Prefix { replaces, with })
 }
 

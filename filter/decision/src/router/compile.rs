@@ -56,6 +56,10 @@ impl Router {
         for entry in &mut entries {
             entry.reads_bodies = entry.may_read_bodies();
         }
+        let variants = entries.iter_mut().flat_map(|entry| &mut entry.variants);
+        variants.zip(0..).for_each(|(variant, number)| variant.number = number);
+        let reads_bodies = entries.iter().any(|entry| entry.reads_bodies);
+        let keeps_inputs = entries.iter().any(super::Entry::may_look_at_inputs);
         compiler.settings(routing);
         if compiler.parameter_names.len() > MOST_NAMES {
             let names = compiler.parameter_names.len();
@@ -71,6 +75,8 @@ impl Router {
             unknown_models: routing.unknown_models,
             rewrite: routing.rewrite,
             admin: routing.admin,
+            reads_bodies,
+            keeps_inputs,
             peek_limit: routing.peek_limit.0,
             on_peek_limit: routing.on_peek_limit,
             mode: routing.mode,

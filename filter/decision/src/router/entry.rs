@@ -39,6 +39,8 @@ pub(super) struct Entry {
 
 #[derive(Debug)]
 pub(super) struct Variant {
+    /// Among all variants of the configuration.
+    pub(super) number: u32,
     pub(super) name: Vec<u8>,
     pub(super) model: Option<Vec<u8>>,
     pub(super) version: Option<Vec<u8>>,

@@ -87,7 +87,8 @@ impl OutgoingHeaders {
 
     pub(super) fn is_ours(&self, name: &[u8]) -> bool {
         let begins = |ours: &[u8]| name.get(..ours.len()).is_some_and(|start| is_same_name(start, ours));
-        begins(header::PREFIX) || self.foreign.iter().any(|foreign| is_same_name(name, foreign))
+        (header::may_be_ours(name) && begins(header::PREFIX))
+            || self.foreign.iter().any(|foreign| is_same_name(name, foreign))
     }
 }
 

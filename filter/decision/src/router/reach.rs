@@ -15,7 +15,7 @@ impl Router {
 
     /// Whether a key or a rule looks at something that only a request's body tells.
     pub fn reads_bodies(&self) -> bool {
-        self.entries.iter().any(|entry| entry.reads_bodies)
+        self.reads_bodies
     }
 }
 
@@ -27,6 +27,11 @@ impl Entry {
         self.keys.read_bodies()
             || self.rules.iter().any(|rule| rule.matcher.reads_bodies())
             || self.trials.iter().any(|trial| trial.experiment.keys.read_bodies())
+    }
+
+    /// Whether a rule looks at inputs, their encoding aside.
+    pub(super) fn may_look_at_inputs(&self) -> bool {
+        self.rules.iter().any(|rule| rule.matcher.looks_at_inputs())
     }
 }
 
@@ -45,6 +50,14 @@ impl Matcher {
         self.conditions.iter().any(|condition| match condition {
             Condition::Encodings(_) | Condition::Parameter(..) | Condition::Input(_) | Condition::BatchSize(_) => true,
             Condition::Not(matcher) => matcher.reads_bodies(),
+            _ => false,
+        })
+    }
+
+    fn looks_at_inputs(&self) -> bool {
+        self.conditions.iter().any(|condition| match condition {
+            Condition::Input(_) | Condition::BatchSize(_) => true,
+            Condition::Not(matcher) => matcher.looks_at_inputs(),
             _ => false,
         })
     }

@@ -22,26 +22,31 @@ impl Router {
     /// What can be decided from the headers. `random` is a draw of 64 bits for requests without a key.
     pub fn start<'a>(&'a self, head: &'a impl Headers, body_follows: bool, random: u64) -> Start<'a> {
         let path = head.first(b":path").unwrap_or_default();
-        let route = match Call::of(path, head, &self.path_prefixes) {
+        let mut start = Start::Known(match Call::of(path, head, &self.path_prefixes) {
             Call::Other => Route::Pass,
             Call::Admin => self.route_admin(),
             Call::Ambiguous => Route::Reply(ambiguous()),
-            Call::Grpc if body_follows => return Start::Read(self.peek_grpc(head)),
-            Call::OpenAi if body_follows && reading::may_be_json(head) => return Start::Read(self.peek_open_ai(head)),
+            Call::Grpc if body_follows => return Start::Read(Box::new(self.peek_grpc(head))),
+            Call::OpenAi if body_follows && reading::may_be_json(head) => {
+                return Start::Read(Box::new(self.peek_open_ai(head)));
+            }
             Call::Grpc | Call::OpenAi => Route::Pass,
             Call::Rest(call) => {
                 let known = reading::known_from(head);
-                if body_follows && call.protocol == Protocol::Rest {
+                if body_follows && self.reads_bodies && call.protocol == Protocol::Rest {
                     let needed = self.needed(head, call.protocol, &call.model, call.version.as_deref());
                     if !known.found().contains(needed) {
-                        return Start::Read(self.peek_inference(head, known, needed));
+                        return Start::Read(Box::new(self.peek_inference(head, known, needed)));
                     }
                 }
                 self.route_rest(head, path, call, &known, random)
             }
             Call::Transcoded(call) => self.route_transcoded(head, call, body_follows, random),
-        };
-        Start::Known(self.in_dialect_of(head, route))
+        });
+        if let Start::Known(route) = &mut start {
+            self.put_in_dialect_of(head, route);
+        }
+        start
     }
 
     /// Takes the next bytes of a body; true once [`Self::finish`] can decide.
@@ -52,32 +57,37 @@ impl Router {
 
     /// The decision with what a body has told; `None` for a body that the host never showed.
     pub fn finish<'a>(&'a self, head: &'a impl Headers, peek: Option<&'a Peek>, random: u64) -> Route<'a> {
-        let path = head.first(b":path").unwrap_or_default();
-        let route = match (Call::of(path, head, &self.path_prefixes), peek) {
-            (Call::Rest(call), None) => self.route_rest(head, path, call, &reading::known_from(head), random),
-            (Call::Rest(call), Some(peek)) => {
-                let needed = || self.needed(head, call.protocol, &call.model, call.version.as_deref());
-                match strict_refusal(peek).or_else(|| self.too_late(peek, needed)) {
-                    Some(reply) => Route::Reply(reply),
-                    None => self.route_rest(head, path, call, peek.message(), random),
-                }
-            }
-            (Call::Grpc | Call::OpenAi, Some(peek)) => self.route_named(head, peek, random),
-            _ => Route::Pass,
+        let mut route = match peek {
+            // What it was read for tells the call.
+            Some(peek) if peek.protocol() != Protocol::Rest => self.route_named(head, peek, random),
+            peek => self.route_in_path(head, peek, random),
         };
-        self.in_dialect_of(head, route)
+        self.put_in_dialect_of(head, &mut route);
+        route
+    }
+
+    /// A call whose path is to name the model, with what its body has told.
+    fn route_in_path<'a>(&'a self, head: &'a impl Headers, peek: Option<&Peek>, random: u64) -> Route<'a> {
+        let path = head.first(b":path").unwrap_or_default();
+        let Call::Rest(call) = Call::of(path, head, &self.path_prefixes) else { return Route::Pass };
+        let Some(peek) = peek else { return self.route_rest(head, path, call, &reading::known_from(head), random) };
+        let needed = || self.needed(head, call.protocol, &call.model, call.version.as_deref());
+        match strict_refusal(peek).or_else(|| self.too_late(peek, needed)) {
+            Some(reply) => Route::Reply(reply),
+            None => self.route_rest(head, path, call, peek.message(), random),
+        }
     }
 
     /// A refusal in the words of the protocol that was asked in.
-    fn in_dialect_of<'a>(&self, head: &impl Headers, route: Route<'a>) -> Route<'a> {
-        let Route::Reply(reply) = route else { return route };
+    fn put_in_dialect_of(&self, head: &impl Headers, route: &mut Route<'_>) {
+        let Route::Reply(reply) = route else { return };
         let path = without_prefix(head.first(b":path").unwrap_or_default(), &self.path_prefixes);
         let dialect = match path {
             _ if is_grpc(head) => Dialect::Grpc,
             path if is_openai_path(path) => Dialect::OpenAi,
             _ => Dialect::Rest,
         };
-        Route::Reply(reply.in_dialect(dialect))
+        reply.dialect = dialect;
     }
 
     fn route_admin(&self) -> Route<'_> {
@@ -99,16 +109,15 @@ impl Router {
     ) -> Route<'a> {
         let RestCall { protocol, model, version, span } = call;
         let asked = Asked { model, version };
-        let mut decision = match self.decide(head, protocol, asked.clone(), message, random) {
-            Ok(decision) => decision,
-            Err(reply) => return Route::Reply(reply),
-        };
-        if self.rewrites(&asked, &decision) {
+        let mut route = self.decide(head, protocol, asked.clone(), message, random);
+        if let Route::To(decision) = &mut route
+            && self.rewrites(&asked, decision)
+        {
             // KServe's v1 and OpenAI's paths have no place for a version.
             let version = decision.version.as_deref().filter(|_| protocol == Protocol::Rest || asked.version.is_some());
             decision.path = Some(rewrite::path(path, &span, &decision.target, version));
         }
-        Route::To(decision)
+        route
     }
 
     /// A gRPC message whose model is known from the path that a transcoder has made it of. Nothing
@@ -121,16 +130,15 @@ impl Router {
         random: u64,
     ) -> Route<'a> {
         let asked = Asked { model: call.model, version: call.version };
-        match self.decide(head, call.protocol, asked, &Message::default(), random) {
-            Ok(mut decision) => {
-                // Even where the name stays: a client may send the header itself, with another name in its message.
-                if body_follows && self.rewrite != Rewrite::Headers {
-                    decision.tail = Some(Tail::new(&decision.target, decision.version.as_deref()));
-                }
-                Route::To(decision)
+        let mut route = self.decide(head, call.protocol, asked, &Message::default(), random);
+        if let Route::To(decision) = &mut route {
+            // Even where the name stays: a client may send the header itself, with another name in its message.
+            if body_follows && self.rewrite != Rewrite::Headers {
+                decision.tail = Some(Box::new(Tail::new(&decision.target, decision.version.as_deref())));
             }
-            Err(reply) => Route::Reply(reply),
+            decision.protocol = Protocol::Grpc;
         }
+        route
     }
 
     /// A call whose body names the model.
@@ -158,17 +166,15 @@ impl Router {
             return Route::Reply(reply);
         }
         let asked = Asked { model: name.into(), version: version.map(Cow::Borrowed) };
-        match self.decide(head, protocol, asked.clone(), peek.message(), random) {
-            Ok(mut decision) => {
-                decision.rewrites_message = match (self.rewrite, protocol) {
-                    // OpenAI's body has no place for a version.
-                    (Rewrite::Auto, Protocol::OpenAi) => asked.model != decision.target,
-                    _ => self.rewrites(&asked, &decision),
-                };
-                Route::To(decision)
-            }
-            Err(reply) => Route::Reply(reply),
+        let mut route = self.decide(head, protocol, asked.clone(), peek.message(), random);
+        if let Route::To(decision) = &mut route {
+            decision.rewrites_message = match (self.rewrite, protocol) {
+                // OpenAI's body has no place for a version.
+                (Rewrite::Auto, Protocol::OpenAi) => asked.model != decision.target,
+                _ => self.rewrites(&asked, decision),
+            };
         }
+        route
     }
 
     /// A body without a name, as far as it was read.

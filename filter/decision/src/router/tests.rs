@@ -255,7 +255,7 @@ fn a_parameter_in_the_body_is_a_key_as_good_as_the_header() {
         let Start::Read(mut peek) = router.start(&request, true, 0) else { panic!("not read") };
         let body = format!(r#"{{"parameters": {{"region": "us", "user_id": "{user}"}}, "inputs": []}}"#);
         router.read(&request, &mut peek, body.as_bytes());
-        assert_eq!(shown_route(router.finish(&request, Some(&peek), 0)), by_header);
+        assert_eq!(shown_route(router.finish(&request, Some(&*peek), 0)), by_header);
     }
 }
 
@@ -279,7 +279,7 @@ fn beyond_the_peek_limit_the_configuration_decides() {
         let router = config(mode);
         let Start::Read(mut peek) = router.start(&request, true, 0) else { panic!("not read") };
         assert!(router.read(&request, &mut peek, body));
-        let outcome = shown_route(router.finish(&request, Some(&peek), 0));
+        let outcome = shown_route(router.finish(&request, Some(&*peek), 0));
         assert!(outcome.starts_with(expected), "{mode}: {outcome}");
     }
 }

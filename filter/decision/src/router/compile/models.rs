@@ -273,6 +273,7 @@ impl Compiler<'_> {
 impl Variant {
     fn named(name: &[u8]) -> Self {
         Self {
+            number: 0,
             name: name.to_vec(),
             model: None,
             version: None,

@@ -35,7 +35,13 @@ impl Router {
     }
 
     fn plan(&self, length: Option<usize>, known: Message) -> Plan {
-        Plan { is_strict: self.mode == Mode::Strict, whole_up_to: self.peek_limit, length, known }
+        Plan {
+            is_strict: self.mode == Mode::Strict,
+            whole_up_to: self.peek_limit,
+            length,
+            known,
+            leaves_inputs: !self.keeps_inputs,
+        }
     }
 
     fn bounds(&self, head: &impl Headers, end: Option<usize>) -> Bounds {

@@ -29,7 +29,7 @@ fn sent(router: &Router, head: &Pairs<'_>, body: &str) -> String {
             (Route::Pass, Some(peek))
         }
     };
-    let route = if peek.is_some() { router.finish(head, peek.as_ref(), 0) } else { route };
+    let route = if peek.is_some() { router.finish(head, peek.as_deref(), 0) } else { route };
     match route {
         Route::Pass => "pass".to_owned(),
         Route::Reply(reply) => format!("{} {:?} {}", reply.status, reply.dialect, reply.message),
