@@ -3,8 +3,6 @@
 //! ABI 0.2.1: <https://github.com/proxy-wasm/spec/blob/main/abi-versions/v0.2.1/README.md>.
 
 mod abi;
-#[cfg(target_family = "wasm")]
-mod compare;
 mod header_map;
 mod log;
 
