@@ -17,15 +17,17 @@ export MODELWAY_FILTER := $(FILTER)
 export MODELWAY_ENVOY := $(CURDIR)/.tools/venv/bin/envoy
 export MODELWAY_PYTHON := $(PYTHON)
 
-.PHONY: help demo up test soak fuzz lint bench docs wasm binary setup models deny
+.PHONY: help demo up test soak fuzz lint bench bench-filter bench-mesh docs wasm binary setup models mesh-models deny
 
 # How long `make fuzz` gives each reader, in seconds.
 FUZZ_SECONDS ?= 600
 # Where `make bench` leaves what it has measured.
 BENCH := $(TARGET_DIR)/bench
+# The models of `make bench-mesh`: about 350 MB.
+MESH_MODELS := $(TARGET_DIR)/mesh-models
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
 
 demo: wasm binary models ## start a gateway and two versions of a model, ask them everything, check every answer
 	@$(STEP) "demo" $(MODELWAY) up tests/demo/mesh.yaml -- $(PYTHON) tests/demo/check.py .tools/demo/expected.json
@@ -55,13 +57,21 @@ lint: setup deny ## rustfmt, clippy on both targets, cargo deny
 	@$(STEP) "clippy, the filter for wasm32-wasip1" cargo clippy --quiet --package modelway-filter --target wasm32-wasip1 -- -D warnings
 	@$(STEP) "cargo deny: bans, licences, sources" .tools/cargo/bin/cargo-deny --log-level warn check bans licenses sources
 
-bench: wasm ## what the filter costs a gateway, against none and against its peers, in about 6 minutes (BENCH_SECONDS=600 for more rounds)
+bench: bench-filter bench-mesh ## both benches below, with their tables
+
+bench-filter: wasm ## what the filter costs a gateway, against none and against its peers, in about 6 minutes (BENCH_SECONDS=600 for more rounds)
 	@$(STEP) "building the bench, with its dependencies the first time" cargo build --quiet --workspace --bin modelway-bench
 	@$(STEP) "building the decision by itself" cargo build --quiet --release --package modelway-bench-decision
 	@$(STEP) "building the filter with its allocations counted" tests/bench/counted/build.sh $(BENCH)/counted.wasm
 	@$(STEP) "measuring the filter" $(TARGET_DIR)/debug/modelway-bench --out $(BENCH)/raw/filter.json \
 		--counted $(BENCH)/counted.wasm --decision $(TARGET_DIR)/release/modelway-bench-decision
 	@$(PYTHON) tests/bench/report.py $(BENCH)/raw/filter.json $(BENCH)/filter.json
+
+bench-mesh: wasm binary mesh-models ## what a runtime serves of many more models than it has room for, in about 4 minutes
+	@$(STEP) "building the bench, with its dependencies the first time" cargo build --quiet --workspace --bin modelway-bench-mesh
+	@$(STEP) "measuring the mesh" env MODELWAY_PROGRAM=$(MODELWAY) $(TARGET_DIR)/debug/modelway-bench-mesh \
+		--models $(MESH_MODELS) --out $(BENCH)/raw/mesh.json
+	@$(PYTHON) tests/bench/report.py $(BENCH)/raw/mesh.json $(BENCH)/mesh.json
 
 docs: binary ## docs/configuration.md and the JSON Schema from the types, istio/ from the demo's mesh file
 	@$(MODELWAY) schema --form json > docs/modelway.schema.json
@@ -81,6 +91,11 @@ models: setup .tools/demo/expected.json ## the demo's two models, trained with s
 
 .tools/demo/expected.json: tests/demo/train.py tests/setup/requirements.txt
 	@$(STEP) "training two versions of a digit classifier" $(PYTHON) tests/demo/train.py .tools/demo
+
+mesh-models: $(MESH_MODELS)/count
+
+$(MESH_MODELS)/count: tests/bench/mesh/make_models.py tests/setup/requirements.txt | setup
+	@$(STEP) "making 20,000 models with scikit-learn" $(PYTHON) tests/bench/mesh/make_models.py $(MESH_MODELS) 20000
 
 setup: ## what the other targets need: Envoy, scikit-learn, the stock clients, the wasm target
 	@$(STEP) "checking the machine" tests/setup/machine.sh

@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+mod background;
 mod catalogue;
 mod deadline;
 mod error;

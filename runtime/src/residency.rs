@@ -12,6 +12,7 @@ mod budget;
 mod clock;
 mod load;
 mod loaded;
+mod loaders;
 mod meters;
 mod room;
 mod slot;
@@ -40,6 +41,7 @@ use clock::{Clock, Moment};
 pub(crate) use loaded::Lease;
 pub use loaded::Loaded;
 use loaded::Tenancy;
+use loaders::Loaders;
 use meters::Meters;
 pub(crate) use meters::{MILLISECONDS, Stock};
 pub(crate) use room::Urgency;
@@ -89,6 +91,7 @@ pub(crate) struct Residency {
     room: Mutex<Pumped>,
     clock: Clock,
     formats: Vec<Arc<dyn Format>>,
+    loaders: Loaders,
     /// Absent where nobody asks for the numbers.
     meters: OnceLock<Meters>,
     /// Told whenever bytes were freed.
@@ -160,6 +163,7 @@ impl Residency {
             room: Mutex::new(Pumped { room: Room::new(rules), is_pumping: false, is_changed: false }),
             clock: Clock::start(),
             formats,
+            loaders: Loaders::new(options.loads_at_once.max(1)),
             meters: OnceLock::new(),
             freed: Notify::new(),
             is_alarm_set: AtomicBool::new(false),
@@ -443,7 +447,7 @@ impl Residency {
         let residency = self.clone();
         let work = async move {
             let began = residency.clock.now();
-            let outcome = load::load(&slot, &residency.formats, &cancelled).await;
+            let outcome = load::load(&slot, &residency.formats, &residency.loaders, &cancelled).await;
             let took = residency.clock.now().since(began);
             residency.ended(&slot, tenancy, outcome, took);
         };

@@ -35,8 +35,23 @@ impl Random {
         bits ^ (bits >> 31)
     }
 
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
+    /// A number below the bound.
+    pub fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound.max(1) as u64) as usize
+    }
+
+    /// A number from 0 to 1, without 1.
+    pub fn fraction(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// The numbers below the bound in any order.
+    pub fn order_of(&mut self, bound: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..bound).collect();
+        for place in (1..bound).rev() {
+            order.swap(place, self.below(place + 1));
+        }
+        order
     }
 
     fn chance(&mut self, percent: usize) -> bool {

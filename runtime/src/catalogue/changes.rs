@@ -59,6 +59,23 @@ impl Catalogue {
         }
     }
 
+    /// Whether all models are what was found, with nothing left to do about it: as in nearly every look.
+    pub(super) fn is_in_line_with(&self, found: &[Found]) -> bool {
+        let stock = self.stock.load();
+        let is_served = |found: &Found| {
+            let Some(shelf) = stock.get(&found.name).filter(|shelf| shelf.has_policy == found.has_policy) else {
+                return false;
+            };
+            let entry = match &found.version {
+                Some(version) => shelf.entry(version),
+                None => shelf.get(&None),
+            };
+            entry.is_some_and(|entry| entry.is_settled_with(found.fingerprint))
+        };
+        let versions: usize = stock.values().map(|shelf| shelf.len()).sum();
+        versions == found.len() && found.iter().all(is_served)
+    }
+
     /// Makes one model what was found of it, at once.
     pub(super) fn take_over_model(&self, name: &str, found: Vec<Found>) {
         let old = self.stock.load_full();

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::catalogue::version::Version;
+use crate::fingerprint::Fingerprint;
 use crate::residency::{Failing, Loaded, Mode, Residency, Slot, Urgency};
 
 /// A model's versions, the lowest first; a model without versions has one entry without a name.
@@ -132,6 +133,11 @@ impl Entry {
     /// The slot of the changed files, if they are not loaded yet.
     pub(super) fn next(&self) -> Option<Arc<Slot>> {
         self.next.load_full()
+    }
+
+    /// Whether it serves files in this state and no others are to take their place.
+    pub(super) fn is_settled_with(&self, fingerprint: Fingerprint) -> bool {
+        self.next.load().is_none() && self.serving.load().description().fingerprint == fingerprint
     }
 
     /// The model, if it is in memory; counts as a use of it.

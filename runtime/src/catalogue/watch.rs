@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::background;
 use crate::catalogue::Catalogue;
 use crate::catalogue::changes::{Earlier, remembered};
 use crate::catalogue::scan::{self, Found};
@@ -21,6 +22,8 @@ const LOOKS_PART: u32 = 20;
 pub(super) struct Seen {
     /// From the last look.
     earlier: Earlier,
+    /// The last look has found what was served.
+    is_in_line: bool,
     /// The folder could not be read, which was said.
     is_lost: bool,
 }
@@ -30,22 +33,28 @@ pub(super) struct Seen {
 impl Seen {
     /// After a first look, which was taken over as it was.
     pub(super) fn first(found: &[Found]) -> Self {
-        Self { earlier: remembered(found), is_lost: false }
+        Self { earlier: remembered(found), is_in_line: false, is_lost: false }
     }
 }
 
 // === impl Catalogue ===
 
 impl Catalogue {
-    /// Looks through storage until it is dropped; returns where there is nothing to look for.
+    /// Looks through storage until it is dropped; returns where there is nothing to look for. With thousands of models
+    /// a look and what follows from it take long enough to hold up requests: they have a thread of their own.
     pub(crate) async fn watch(self: Arc<Self>) {
         let (Some(interval), Some(_)) = (self.options.poll_interval, &self.folder) else { return };
         let mut took = Duration::ZERO;
         loop {
             tokio::time::sleep(interval.max(took.saturating_mul(LOOKS_PART))).await;
             let started = Instant::now();
-            self.poll().await;
+            let catalogue = self.clone();
+            background::run("storage-look", move || catalogue.poll_here()).await;
             took = started.elapsed();
+            tracing::debug!(
+                microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+                "looked through storage"
+            );
         }
     }
 
@@ -54,7 +63,21 @@ impl Catalogue {
     /// place, those that are gone are unloaded. A folder that cannot be read changes nothing.
     pub async fn poll(&self) {
         let mut seen = self.seen.lock().await;
-        let found = match self.look(scan::scan).await {
+        let found = self.look(scan::scan).await;
+        self.take_over_look(&mut seen, found);
+    }
+
+    /// The same on this thread.
+    fn poll_here(&self) {
+        let Some(folder) = &self.folder else { return };
+        let mut seen = self.seen.blocking_lock();
+        let found = scan::scan(folder, self.residency.formats());
+        let found = found.or_else(|error| super::none_yet(self.options.mode, error));
+        self.take_over_look(&mut seen, found);
+    }
+
+    fn take_over_look(&self, seen: &mut Seen, found: io::Result<Vec<Found>>) {
+        let found = match found {
             Ok(found) => found,
             Err(error) => {
                 if !seen.is_lost {
@@ -65,8 +88,13 @@ impl Catalogue {
             }
         };
         seen.is_lost = false;
-        let earlier = std::mem::replace(&mut seen.earlier, remembered(&found));
-        self.take_over(found, Some(&earlier));
+        let is_in_line = self.is_in_line_with(&found);
+        // After two such looks, what is remembered of the last one is what was found.
+        if !(is_in_line && seen.is_in_line) {
+            let earlier = std::mem::replace(&mut seen.earlier, remembered(&found));
+            self.take_over(found, Some(&earlier));
+        }
+        seen.is_in_line = is_in_line;
     }
 
     /// Looks for one model, and takes over what is found at once.

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::formats::{Format, LoadError, ModelFiles};
 use crate::model::{Device, Model};
+use crate::residency::loaders::Loaders;
 use crate::residency::room::LoadEnd;
 use crate::residency::slot::{Description, Origin, Slot};
 
@@ -22,11 +23,12 @@ pub(super) struct Loadable {
     pub(super) digest: String,
 }
 
-/// Reads the model of a slot, on a thread where blocking is allowed. Once the reader has begun it
+/// Reads the model of a slot, on one of the loaders' threads. Once the reader has begun it
 /// is not interrupted.
 pub(super) async fn load(
     slot: &Slot,
     formats: &[Arc<dyn Format>],
+    loaders: &Loaders,
     cancelled: &CancellationToken,
 ) -> Result<Loadable, LoadEnd> {
     let Origin::Files(files) = &slot.description().origin else {
@@ -37,8 +39,8 @@ pub(super) async fn load(
     }
     let format = choose(files, formats).map_err(LoadEnd::Failed)?;
     let files = files.clone();
-    let task = tokio::task::spawn_blocking(move || read(format.as_ref(), &files));
-    task.await.unwrap_or_else(|fault| Err(format!("the reader stopped: {fault}"))).map_err(LoadEnd::Failed)
+    let loaded = loaders.run(move || read(format.as_ref(), &files)).await;
+    loaded.flatten().map_err(LoadEnd::Failed)
 }
 
 /// Where the model will compute, as far as its format knows before it is loaded.

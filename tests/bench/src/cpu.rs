@@ -15,7 +15,7 @@ const MOST_READINGS: usize = 20;
 
 /// Whose time is read.
 #[derive(Clone, Debug)]
-pub(crate) enum CpuClock {
+pub enum CpuClock {
     /// All threads of the process whose `task` folder this is.
     Process(PathBuf),
     /// The thread with this folder.
@@ -25,17 +25,25 @@ pub(crate) enum CpuClock {
 // === impl CpuClock ===
 
 impl CpuClock {
-    pub(crate) fn of_process(id: u32) -> Self {
+    /// Of a process with all its threads.
+    pub fn of_process(id: u32) -> Self {
         Self::Process(PathBuf::from(format!("/proc/{id}/task")))
     }
 
-    pub(crate) fn of_this_thread() -> Result<Self> {
+    /// Of the thread that asks.
+    ///
+    /// # Errors
+    /// There is no `/proc`.
+    pub fn of_this_thread() -> Result<Self> {
         let folder = std::fs::read_link("/proc/thread-self").context("cannot tell this thread's id")?;
         Ok(Self::Thread(Path::new("/proc").join(folder)))
     }
 
     /// The time so far, once it stands still.
-    pub(crate) async fn read(&self) -> Result<u64> {
+    ///
+    /// # Errors
+    /// The process has ended, or the kernel does not count.
+    pub async fn read(&self) -> Result<u64> {
         let mut last = self.read_now()?;
         for _ in 0..MOST_READINGS {
             sleep(STILL).await;
@@ -48,7 +56,11 @@ impl CpuClock {
         Ok(last)
     }
 
-    fn read_now(&self) -> Result<u64> {
+    /// The time so far, of a process that may be running.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub fn read_now(&self) -> Result<u64> {
         match self {
             Self::Thread(folder) => run_time(folder),
             Self::Process(tasks) => {

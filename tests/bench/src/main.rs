@@ -7,7 +7,6 @@
 #![forbid(unsafe_code)]
 
 mod bodies;
-mod cpu;
 mod decision;
 mod empty_module;
 mod envoy;
@@ -17,8 +16,6 @@ mod http_filters;
 mod load;
 mod module;
 mod plan;
-mod progress;
-mod raw;
 mod rounds;
 mod routing;
 mod threads;
@@ -29,6 +26,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
+use modelway_bench::{cpu, progress, raw};
 use modelway_tests::host::filter_path;
 use tokio::runtime::Builder;
 
@@ -67,7 +65,7 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let progress = Progress::new();
+    let progress = Progress::on_standard_error();
     let mut rows = Vec::new();
     let runs_all = arguments.only.is_empty();
     if runs_all {

@@ -8,7 +8,7 @@ use std::time::Duration;
 const INTERVAL: Duration = Duration::from_secs(20);
 
 /// Lines on the standard error; the tables go to the standard output.
-pub(crate) struct Progress {
+pub struct Progress {
     is_terminal: bool,
     last_line: Cell<Duration>,
 }
@@ -16,17 +16,20 @@ pub(crate) struct Progress {
 // === impl Progress ===
 
 impl Progress {
-    pub(crate) fn new() -> Self {
+    /// Of this process.
+    pub fn on_standard_error() -> Self {
         Self { is_terminal: stderr().is_terminal(), last_line: Cell::new(Duration::ZERO) }
     }
 
-    pub(crate) fn say(&self, text: &str) {
+    /// One line that stays.
+    pub fn say(&self, text: &str) {
         let clear = if self.is_terminal { "\r\x1b[K" } else { "" };
         // Nobody watches: nothing is lost.
         let _ = writeln!(stderr(), "{clear}    {text}");
     }
 
-    pub(crate) fn rounds(&self, rounds: u32, took: Duration, of: Duration) {
+    /// How far the rounds are.
+    pub fn rounds(&self, rounds: u32, took: Duration, of: Duration) {
         let text = format!("round {rounds}, {:.0} s of about {:.0} s", took.as_secs_f64(), of.as_secs_f64());
         if self.is_terminal {
             let _ = write!(stderr(), "\r\x1b[K    {text}");

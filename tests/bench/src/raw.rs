@@ -8,39 +8,52 @@ use serde::Serialize;
 
 /// What `report.py` reads.
 #[derive(Debug, Serialize)]
-pub(crate) struct Raw {
-    pub(crate) machine: BTreeMap<&'static str, String>,
-    pub(crate) rows: Vec<Row>,
+pub struct Raw {
+    /// On what it was measured.
+    pub machine: BTreeMap<&'static str, String>,
+    /// The lines of the table.
+    pub rows: Vec<Row>,
 }
 
 /// One line of the table.
 #[derive(Debug, Serialize)]
-pub(crate) struct Row {
-    pub(crate) name: String,
-    pub(crate) unit: &'static str,
+pub struct Row {
+    /// Begins with `filter`, `mesh`, `runtime` or `llm`.
+    pub name: String,
+    /// What the samples count.
+    pub unit: &'static str,
+    /// What the ratio is; absent without a peer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) of: Option<Of>,
+    pub of: Option<Of>,
+    /// For the ratio, without a peer for ours; absent: only reported.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) goal: Option<&'static str>,
-    pub(crate) ours: Side,
+    pub goal: Option<&'static str>,
+    /// What we have made.
+    pub ours: Side,
+    /// What it is compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) peer: Option<Side>,
+    pub peer: Option<Side>,
+    /// What both have in common and is taken off.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) base: Option<Side>,
+    pub base: Option<Side>,
 }
 
 /// What was measured, and the numbers: the n-th of each side are of one round.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Side {
-    pub(crate) what: String,
-    pub(crate) samples: Vec<f64>,
+pub struct Side {
+    /// In words.
+    pub what: String,
+    /// The numbers.
+    pub samples: Vec<f64>,
 }
 
 /// Which way round a ratio is.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) enum Of {
+pub enum Of {
+    /// Ours over theirs.
     #[serde(rename = "ours/peer")]
     OursToPeer,
+    /// Theirs over ours.
     #[serde(rename = "peer/ours")]
     PeerToOurs,
 }
@@ -49,13 +62,17 @@ pub(crate) enum Of {
 
 impl Raw {
     /// Of so many rounds.
-    pub(crate) fn new(rows: Vec<Row>, rounds: u32) -> Self {
+    pub fn new(rows: Vec<Row>, rounds: u32) -> Self {
         let mut machine = machine();
         machine.insert("rounds", rounds.to_string());
         Self { machine, rows }
     }
 
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+    /// Leaves them for `report.py`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
@@ -67,22 +84,22 @@ impl Raw {
 
 impl Row {
     /// Something that stands for itself.
-    pub(crate) fn alone(name: &str, unit: &'static str, ours: Side) -> Self {
+    pub fn alone(name: &str, unit: &'static str, ours: Side) -> Self {
         Self { name: name.to_owned(), unit, of: None, goal: None, ours, peer: None, base: None }
     }
 
     /// Ours against a peer.
-    pub(crate) fn against(name: &str, unit: &'static str, of: Of, ours: Side, peer: Side) -> Self {
+    pub fn against(name: &str, unit: &'static str, of: Of, ours: Side, peer: Side) -> Self {
         Self { of: Some(of), peer: Some(peer), ..Self::alone(name, unit, ours) }
     }
 
     /// The same with what both sides have in common taken off.
-    pub(crate) fn above(self, base: Side) -> Self {
+    pub fn above(self, base: Side) -> Self {
         Self { base: Some(base), ..self }
     }
 
     /// The same with a goal: for the ratio, without a peer for ours.
-    pub(crate) fn goal(self, goal: &'static str) -> Self {
+    pub fn goal(self, goal: &'static str) -> Self {
         Self { goal: Some(goal), ..self }
     }
 }
@@ -90,11 +107,13 @@ impl Row {
 // === impl Side ===
 
 impl Side {
-    pub(crate) fn new(what: impl Into<String>, samples: Vec<f64>) -> Self {
+    /// Samples, and what they are of.
+    pub fn new(what: impl Into<String>, samples: Vec<f64>) -> Self {
         Self { what: what.into(), samples }
     }
 
-    pub(crate) fn one(what: impl Into<String>, number: f64) -> Self {
+    /// One sample.
+    pub fn one(what: impl Into<String>, number: f64) -> Self {
         Self::new(what, vec![number])
     }
 }
