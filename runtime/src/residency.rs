@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -71,6 +71,8 @@ pub struct ResidencyOptions {
     pub gpu_memory: Option<u64>,
     /// Loads that run at once.
     pub loads_at_once: usize,
+    /// Loads besides those that may be waiting for their files.
+    pub downloads_at_once: usize,
     /// A model that was used in this time is not evicted. `None`: twice the mean time of a load.
     pub guard_age: Option<Duration>,
     /// Names of models that are loaded at the start and never evicted.
@@ -89,6 +91,8 @@ pub(crate) struct Residency {
     room: Mutex<Pumped>,
     clock: Clock,
     formats: Vec<Arc<dyn Format>>,
+    /// Permits for reading models, which takes a processor.
+    reading: Arc<Semaphore>,
     /// Absent where nobody asks for the numbers.
     meters: OnceLock<Meters>,
     /// Told whenever bytes were freed.
@@ -136,6 +140,7 @@ impl Default for ResidencyOptions {
             memory: default_memory(),
             gpu_memory: None,
             loads_at_once: threads.saturating_sub(1).max(1),
+            downloads_at_once: 0,
             guard_age: None,
             pinned: Vec::new(),
             preload: false,
@@ -153,13 +158,15 @@ impl Residency {
             mode: options.mode,
             budget: options.memory,
             gpu_budget: options.gpu_memory,
-            loads_at_once: options.loads_at_once.max(1),
+            // Those that wait for files from afar keep no processor busy.
+            loads_at_once: options.loads_at_once.max(1).saturating_add(options.downloads_at_once),
             guard_age: options.guard_age,
         };
         Arc::new(Self {
             room: Mutex::new(Pumped { room: Room::new(rules), is_pumping: false, is_changed: false }),
             clock: Clock::start(),
             formats,
+            reading: Arc::new(Semaphore::new(options.loads_at_once.clamp(1, Semaphore::MAX_PERMITS))),
             meters: OnceLock::new(),
             freed: Notify::new(),
             is_alarm_set: AtomicBool::new(false),
@@ -443,7 +450,7 @@ impl Residency {
         let residency = self.clone();
         let work = async move {
             let began = residency.clock.now();
-            let outcome = load::load(&slot, &residency.formats, &cancelled).await;
+            let outcome = load::load(&slot, &residency.formats, &residency.reading, &cancelled).await;
             let took = residency.clock.now().since(began);
             residency.ended(&slot, tenancy, outcome, took);
         };
@@ -463,13 +470,13 @@ impl Residency {
     ) {
         let Description { name, version, origin, .. } = slot.description();
         let path = match origin {
-            Origin::Files(files) => files.path.display().to_string(),
+            Origin::Files(files) => files.path().display().to_string(),
             Origin::Memory | Origin::Broken(_) => String::new(),
         };
         let settled = match outcome {
-            Ok(load::Loadable { model, digest }) => {
+            Ok(load::Loadable { model, digest, hold }) => {
                 let bytes = model.size_bytes();
-                let lease = Lease::new(model, bytes, slot.id, tenancy, Arc::downgrade(self));
+                let lease = Lease::new(model, bytes, slot.id, tenancy, Arc::downgrade(self)).holding(hold);
                 let loaded = Loaded::new(slot.description(), digest, slot.usage.clone(), lease).map(Arc::new);
                 let settled = self.lock().room.loaded(slot, loaded, took, self.clock.now());
                 match &settled.result {
