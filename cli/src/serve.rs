@@ -10,21 +10,28 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
-use modelway_runtime::{Catalogue, Listener, Mode, ModelMeshOptions, Options, ResidencyOptions, Server, formats};
+use modelway_runtime::{
+    Catalogue, Listener, Location, Mode, ModelMeshOptions, Options, ResidencyOptions, Server, Stores, formats,
+};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 mod quantity;
+mod storage;
 mod traces;
 
 /// Arguments of `modelway serve`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Folder whose entries are the models: files such as name.joblib, or folders.
-    #[arg(long, env = "MODELWAY_MODELS", value_name = "DIR")]
-    models: PathBuf,
+    /// Where the models stand, files such as name.joblib or folders: a folder, s3://bucket/prefix, https://host/path or
+    /// pvc://claim/path.
+    #[arg(long, env = "MODELWAY_MODELS", value_name = "PLACE")]
+    models: String,
+
+    #[command(flatten)]
+    storage: storage::Args,
 
     /// Port that answers REST and gRPC; may be given several times, 0 takes a free one.
     #[arg(long = "port", env = "MODELWAY_PORTS", value_name = "PORT", value_delimiter = ',', default_values_t = [8001, 8002])]
@@ -38,8 +45,8 @@ pub(crate) struct Args {
     #[arg(long = "socket", env = "MODELWAY_SOCKETS", value_name = "PATH", value_delimiter = ',')]
     sockets: Vec<PathBuf>,
 
-    /// Answer KServe ModelMesh, which says what is in memory: relative paths of its models begin at --models, nothing
-    /// is loaded or evicted without it.
+    /// Answer KServe ModelMesh, which says what is in memory: relative paths of its models begin at --models, a folder,
+    /// and nothing is loaded or evicted without it.
     #[arg(long, env = "MODELWAY_MODELMESH", conflicts_with_all = ["model_control", "preload", "pinned"])]
     modelmesh: bool,
 
@@ -86,9 +93,9 @@ pub(crate) struct Args {
     #[arg(long, env = "MODELWAY_DEFAULT_IMPLEMENTATION", value_name = "CLASS")]
     default_implementation: Option<String>,
 
-    /// How often the models folder is looked through for changes: seconds, or with ms, s or m; 0 never.
-    #[arg(long, env = "MODELWAY_POLL_INTERVAL", value_name = "TIME", default_value = "5s", value_parser = quantity::duration)]
-    poll_interval: Duration,
+    /// How often storage is looked through for changes: seconds, or with ms, s or m; 0 never [default: 5s, of stores 30s].
+    #[arg(long, env = "MODELWAY_POLL_INTERVAL", value_name = "TIME", value_parser = quantity::duration)]
+    poll_interval: Option<Duration>,
 
     /// Largest request, also after decompression: bytes, or with KiB, MiB or GiB.
     #[arg(long, env = "MODELWAY_BODY_LIMIT", value_name = "SIZE", default_value = "64MiB", value_parser = quantity::bytes)]
@@ -144,18 +151,26 @@ pub(crate) fn run(args: Args, ignored: &[String]) -> anyhow::Result<()> {
 }
 
 async fn serve(args: Args) -> anyhow::Result<()> {
-    let folder = &args.models;
-    let catalogue = if args.modelmesh {
-        Catalogue::to_be_filled(formats::builtin(), residency(&args))
+    let location = Location::parse(&args.models).context("--models")?;
+    let stores = Arc::new(Stores::new(args.storage.options()));
+    let (catalogue, modelmesh) = if args.modelmesh {
+        let Location::Folder(folder) = location else {
+            anyhow::bail!(
+                "--models {location}: with --modelmesh it is the folder of relative paths, a store is what a model's key names"
+            );
+        };
+        let options = ModelMeshOptions {
+            folder,
+            load_timeout: args.load_timeout,
+            default_model_size: u64::try_from(args.default_model_size).unwrap_or(u64::MAX),
+            stores: Some(stores),
+        };
+        (Catalogue::to_be_filled(formats::builtin(), residency(&args)), Some(options))
     } else {
-        Catalogue::open(folder, formats::builtin(), residency(&args))
-            .with_context(|| format!("cannot read the models folder {}", folder.display()))?
+        let catalogue =
+            Catalogue::open_at(&location, &stores, formats::builtin(), residency(&args), args.poll_interval).await;
+        (catalogue.with_context(|| format!("cannot serve the models of {location}"))?, None)
     };
-    let modelmesh = args.modelmesh.then(|| ModelMeshOptions {
-        folder: folder.clone(),
-        load_timeout: args.load_timeout,
-        default_model_size: u64::try_from(args.default_model_size).unwrap_or(u64::MAX),
-    });
     let traces = args.traces.start()?;
     let options = Options {
         body_limit: args.body_limit,
@@ -205,7 +220,6 @@ fn residency(args: &Args) -> ResidencyOptions {
         guard_age: args.guard_age,
         pinned: args.pinned.clone(),
         preload: args.preload,
-        poll_interval: Some(args.poll_interval).filter(|interval| !interval.is_zero()),
         default_implementation: args.default_implementation.clone(),
         ..ResidencyOptions::default()
     };

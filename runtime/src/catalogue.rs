@@ -21,9 +21,10 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::{StreamExt, stream};
@@ -35,6 +36,7 @@ use crate::formats::Format;
 use crate::listing::{Listing, State};
 use crate::model::Model;
 use crate::residency::{Loaded, Mode, Residency, ResidencyOptions, Slot, Urgency};
+use crate::storage::{Folder, Location, Source, StorageError, Stores};
 
 use scan::Found;
 use shelf::{Choice, Entry, Shelf};
@@ -47,7 +49,7 @@ pub struct Catalogue {
     residency: Arc<Residency>,
     options: ResidencyOptions,
     /// Absent when a program made the models.
-    folder: Option<PathBuf>,
+    source: Option<Source>,
     /// Held by whoever compares the stock with storage.
     seen: Mutex<Seen>,
     is_settled: AtomicBool,
@@ -87,21 +89,61 @@ impl Catalogue {
     /// The folder cannot be read. What is wrong inside it is the model's own failure.
     pub fn open(folder: &Path, formats: Vec<Arc<dyn Format>>, options: ResidencyOptions) -> io::Result<Self> {
         let residency = Residency::new(&options, formats);
-        let found = scan::scan(folder, residency.formats()).or_else(|error| none_yet(options.mode, error))?;
-        if !folder.exists() {
-            tracing::warn!(folder = %folder.display(), "the models folder is not there yet");
+        let folder = Folder::new(folder);
+        let found = scan::scan(&folder, residency.formats()).or_else(|error| none_yet(options.mode, error))?;
+        if !folder.path().exists() {
+            tracing::warn!(folder = %folder.path().display(), "the models folder is not there yet");
         }
+        Ok(Self::found(Source::Folder(folder), found, residency, options))
+    }
+
+    /// The same for models that stand anywhere: a folder, an S3-compatible store, HTTP. What is not on this machine is
+    /// downloaded when it is loaded. `poll_interval` may be absent: then it is what suits the place.
+    ///
+    /// # Errors
+    /// The place cannot be listed.
+    pub async fn open_at(
+        location: &Location,
+        stores: &Stores,
+        formats: Vec<Arc<dyn Format>>,
+        options: ResidencyOptions,
+        poll_interval: Option<Duration>,
+    ) -> Result<Self, StorageError> {
+        let source = stores.open(location)?;
+        let poll_interval = poll_interval.unwrap_or_else(|| source.poll_interval());
+        let options = ResidencyOptions {
+            poll_interval: Some(poll_interval).filter(|interval| !interval.is_zero()),
+            downloads_at_once: if source.is_remote() { stores.options().downloads_at_once } else { 0 },
+            ..options
+        };
+        let residency = Residency::new(&options, formats);
+        let found = {
+            let (residency, mode) = (residency.clone(), options.mode);
+            let found = source.look(None, move |tree| {
+                scan::scan(tree, residency.formats())
+                    .or_else(|error| none_yet(mode, error))
+                    .map_err(|error| StorageError::new(format!("cannot read {}: {error}", tree.root().display())))
+            });
+            found.await??
+        };
+        if found.is_empty() {
+            tracing::warn!(%location, "there are no models, they can be asked as soon as there are");
+        }
+        Ok(Self::found(source, found, residency, options))
+    }
+
+    fn found(source: Source, found: Vec<Found>, residency: Arc<Residency>, options: ResidencyOptions) -> Self {
         let catalogue = Self {
             stock: ArcSwap::default(),
             residency,
             is_settled: AtomicBool::new(!options.preload && options.pinned.is_empty()),
             options,
-            folder: Some(folder.to_owned()),
+            source: Some(source),
             seen: Mutex::new(Seen::first(&found)),
             is_to_be_filled: false,
         };
         catalogue.take_over(found, None);
-        Ok(catalogue)
+        catalogue
     }
 
     /// Models that a program made itself: name, version if any, and the model. They are in memory
@@ -120,7 +162,7 @@ impl Catalogue {
             stock: ArcSwap::from_pointee(stock),
             residency,
             options,
-            folder: None,
+            source: None,
             seen: Mutex::default(),
             is_settled: AtomicBool::new(true),
             is_to_be_filled: false,
@@ -279,7 +321,8 @@ impl Catalogue {
             entries.map(|(_, entry)| entry.slot()).filter(|slot| is_wanted(slot)).collect()
         };
         // A few more than run at once, so that the queue is never empty.
-        let at_once = self.options.loads_at_once.saturating_mul(2).max(1);
+        let at_once =
+            self.options.loads_at_once.saturating_add(self.options.downloads_at_once).saturating_mul(2).max(1);
         let loads = stream::iter(slots).map(|slot| async move {
             let _ = self.residency.get(&slot, Urgency::Preload, None).await;
         });

@@ -31,6 +31,17 @@ impl Fingerprint {
         Self { hash: hash.finish(), bytes }
     }
 
+    /// Of what a store says of its objects, each with its bytes.
+    #[cfg(feature = "s3")]
+    pub(crate) fn of_objects(objects: impl IntoIterator<Item = (impl Hash, u64)>) -> Self {
+        let (mut hash, mut bytes) = (DefaultHasher::new(), 0_u64);
+        for (object, size) in objects {
+            object.hash(&mut hash);
+            bytes = bytes.saturating_add(size);
+        }
+        Self { hash: hash.finish(), bytes }
+    }
+
     /// Bytes of all files.
     pub(crate) fn bytes(self) -> u64 {
         self.bytes

@@ -40,8 +40,13 @@ pub trait Format: Send + Sync + 'static {
     /// The name in settings files and metadata, for instance `sklearn`.
     fn name(&self) -> &'static str;
 
-    /// Whether these files look like this format, by their names or by the settings.
+    /// Whether this file looks like this format, by its name or by the settings. It need not be on this machine.
     fn recognises(&self, files: &ModelFiles) -> bool;
+
+    /// Whether a folder with files of these names is one model of this format: a format whose models are several files.
+    fn recognises_folder(&self, _names: &[&str]) -> bool {
+        false
+    }
 
     /// Where the model of these files will compute, so that room is made there before it is loaded. What
     /// counts in the end is the loaded model's [`Model::device`].

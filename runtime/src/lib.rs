@@ -6,7 +6,7 @@
 //! the front end writes it in the dialect that was asked. A format never sees HTTP, a front end
 //! never sees a format.
 //!
-//! The catalogue is what stands in storage, kept up to date; residency is what of it is in memory:
+//! The catalogue is what stands in *storage*, kept up to date; residency is what of it is in memory:
 //! a budget of bytes, in which [`ResidencyOptions`] say what may be loaded and evicted.
 //!
 //! [`Server`] puts it together.
@@ -35,6 +35,7 @@ mod rest;
 mod routing;
 mod server;
 mod serving;
+mod storage;
 mod tensor;
 #[cfg(test)]
 mod testing;
@@ -53,4 +54,5 @@ pub use parameter::{Parameter, Parameters};
 pub use protocol::proto;
 pub use residency::{Loaded, Mode, ResidencyOptions, default_memory};
 pub use server::{Listener, Options, Server};
+pub use storage::{Location, StorageError, StorageOptions, Stores};
 pub use tensor::{DataType, Tensor, TensorData};

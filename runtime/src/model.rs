@@ -146,6 +146,12 @@ pub trait Model: Send + Sync + 'static {
         Device::Cpu
     }
 
+    /// Whether it still reads its files, for instance because it maps them into memory. Then they stay where they are
+    /// as long as the model does.
+    fn keeps_files(&self) -> bool {
+        false
+    }
+
     /// Whether a request may be answered by several responses (what Triton calls decoupled).
     fn is_streaming(&self) -> bool {
         false
@@ -190,6 +196,11 @@ pub trait BatchModel: Send + Sync + 'static {
         Device::Cpu
     }
 
+    /// Whether it still reads its files; see [`Model::keeps_files`].
+    fn keeps_files(&self) -> bool {
+        false
+    }
+
     /// Whether this request takes well under 500 µs, so that an async thread may compute it itself.
     fn is_quick(&self, _request: &InferRequest) -> bool {
         false
@@ -223,6 +234,10 @@ impl<M: BatchModel> Model for Batched<M> {
 
     fn device(&self) -> Device {
         self.0.device()
+    }
+
+    fn keeps_files(&self) -> bool {
+        self.0.keeps_files()
     }
 
     fn infer(self: Arc<Self>, request: InferRequest, context: Context) -> ResponseStream {

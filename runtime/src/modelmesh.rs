@@ -17,6 +17,7 @@ use axum::extract::Request;
 
 use crate::catalogue::Catalogue;
 use crate::routing;
+use crate::storage::Stores;
 
 use proto::model_runtime_server::ModelRuntimeServer;
 use service::ModelRuntime;
@@ -37,13 +38,20 @@ pub struct ModelMeshOptions {
     pub load_timeout: Duration,
     /// Bytes of a model of which nothing is known.
     pub default_model_size: u64,
+    /// Where models come from whose key names a store, because no puller fetches them.
+    pub stores: Option<Arc<Stores>>,
 }
 
 // === impl ModelMeshOptions ===
 
 impl Default for ModelMeshOptions {
     fn default() -> Self {
-        Self { folder: PathBuf::from("/models"), load_timeout: Duration::from_secs(90), default_model_size: 1_000_000 }
+        Self {
+            folder: PathBuf::from("/models"),
+            load_timeout: Duration::from_secs(90),
+            default_model_size: 1_000_000,
+            stores: None,
+        }
     }
 }
 

@@ -73,6 +73,8 @@ pub struct ResidencyOptions {
     pub gpu_memory: Option<u64>,
     /// Loads that run at once.
     pub loads_at_once: usize,
+    /// Loads besides those that may be waiting for their files.
+    pub downloads_at_once: usize,
     /// A model that was used in this time is not evicted. `None`: twice the mean time of a load.
     pub guard_age: Option<Duration>,
     /// Names of models that are loaded at the start and never evicted.
@@ -139,6 +141,7 @@ impl Default for ResidencyOptions {
             memory: default_memory(),
             gpu_memory: None,
             loads_at_once: threads.saturating_sub(1).max(1),
+            downloads_at_once: 0,
             guard_age: None,
             pinned: Vec::new(),
             preload: false,
@@ -156,7 +159,8 @@ impl Residency {
             mode: options.mode,
             budget: options.memory,
             gpu_budget: options.gpu_memory,
-            loads_at_once: options.loads_at_once.max(1),
+            // Those that wait for files from afar keep no processor busy.
+            loads_at_once: options.loads_at_once.max(1).saturating_add(options.downloads_at_once),
             guard_age: options.guard_age,
         };
         Arc::new(Self {
@@ -467,13 +471,13 @@ impl Residency {
     ) {
         let Description { name, version, origin, .. } = slot.description();
         let path = match origin {
-            Origin::Files(files) => files.path.display().to_string(),
+            Origin::Files(files) => files.path().display().to_string(),
             Origin::Memory | Origin::Broken(_) => String::new(),
         };
         let settled = match outcome {
-            Ok(load::Loadable { model, digest }) => {
+            Ok(load::Loadable { model, digest, hold }) => {
                 let bytes = model.size_bytes();
-                let lease = Lease::new(model, bytes, slot.id, tenancy, Arc::downgrade(self));
+                let lease = Lease::new(model, bytes, slot.id, tenancy, Arc::downgrade(self)).holding(hold);
                 let loaded = Loaded::new(slot.description(), digest, slot.usage.clone(), lease).map(Arc::new);
                 let settled = self.lock().room.loaded(slot, loaded, took, self.clock.now());
                 match &settled.result {

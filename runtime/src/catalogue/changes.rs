@@ -10,9 +10,9 @@ use crate::catalogue::shelf::{Entry, Shelf};
 use crate::catalogue::version::Version;
 use crate::catalogue::{Catalogue, Stock};
 use crate::fingerprint::Fingerprint;
-use crate::formats::ModelFiles;
 use crate::listing::State;
 use crate::residency::{Description, Mode, Origin, Slot, Urgency};
+use crate::storage::Stored;
 
 /// A model and version.
 pub(super) type Key = (String, Option<String>);
@@ -186,15 +186,12 @@ impl Catalogue {
         self.residency.slot(description, is_pinned)
     }
 
-    fn with_default_implementation(
-        &self,
-        files: Result<ModelFiles, String>,
-        is_lacking: bool,
-    ) -> Result<ModelFiles, String> {
+    fn with_default_implementation(&self, files: Result<Stored, String>, is_lacking: bool) -> Result<Stored, String> {
         let (Some(default), true) = (&self.options.default_implementation, is_lacking) else { return files };
-        let files = files?;
+        let mut files = files?;
         let format = settings::format_of(default, self.residency.formats())?;
-        Ok(ModelFiles { format: files.format.or(Some(format)), ..files })
+        files.or_of_format(Some(&format));
+        Ok(files)
     }
 
     /// Loads the slot beside what serves; once it is loaded it serves.

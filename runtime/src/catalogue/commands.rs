@@ -21,9 +21,10 @@ impl Catalogue {
     /// [`ErrorKind::InvalidArgument`] for one that cannot be loaded, [`ErrorKind::Exhausted`] when
     /// there is no room.
     pub async fn load(&self, name: &str, pin: Option<bool>) -> Result<(), Error> {
-        if self.folder.is_some() {
-            let cannot_look = |error| Error::internal(format!("cannot read the models folder: {error}"));
-            self.look_for(name).await.map_err(cannot_look)?;
+        if let Some(source) = &self.source {
+            let cannot_look =
+                |error| Error::new(ErrorKind::Unavailable, format!("cannot look through storage: {error}"));
+            self.look_for(source, name).await.map_err(cannot_look)?;
         }
         self.load_shelf(name, pin).await
     }

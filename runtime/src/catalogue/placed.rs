@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::fingerprint::Fingerprint;
 use crate::formats::Format;
 use crate::residency::{Mode, Residency, ResidencyOptions};
+use crate::storage::{Folder, Source};
 
 // === impl Catalogue ===
 
@@ -24,7 +25,7 @@ impl Catalogue {
             stock: ArcSwap::default(),
             residency: Residency::new(&options, formats),
             options,
-            folder: None,
+            source: None,
             seen: Mutex::new(Seen::default()),
             is_settled: true.into(),
             is_to_be_filled: true,
@@ -38,11 +39,14 @@ impl Catalogue {
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] for files that cannot be loaded, [`ErrorKind::Exhausted`] when there is no room.
     pub async fn place(&self, name: &str, path: &Path, format: Option<&str>) -> Result<u64, Error> {
-        let place = Place { name: name.to_owned(), path: path.to_owned(), format: format.map(str::to_owned) };
-        let residency = self.residency.clone();
-        let task = tokio::task::spawn_blocking(move || scan::scan_place(&place, residency.formats()));
-        let found =
-            task.await.map_err(|fault| Error::internal(format!("cannot look at the model's files: {fault}")))?;
+        self.place_from(&Source::Folder(Folder::new(path)), name, format).await
+    }
+
+    /// The same for what stands in a store.
+    pub(crate) async fn place_from(&self, source: &Source, name: &str, format: Option<&str>) -> Result<u64, Error> {
+        let place = Place { name: name.to_owned(), format: format.map(str::to_owned) };
+        let found = self.look(source, None, move |tree, formats| Ok(scan::scan_place(tree, &place, formats))).await;
+        let found = found.map_err(|error| Error::invalid(format!("model '{name}' cannot be loaded: {error}")))?;
         {
             let _seen = self.seen.lock().await;
             self.take_over_model(name, found);

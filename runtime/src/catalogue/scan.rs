@@ -1,7 +1,6 @@
-//! What stands in a models folder.
+//! What models stand in storage.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use crate::catalogue::triton::{self, Config};
 use crate::fingerprint::Fingerprint;
 use crate::formats::{Format, ModelFiles};
 use crate::model::Signature;
+use crate::storage::{Entry, Stored, Tree};
 
 /// A model in storage.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(super) struct Found {
     /// The entry that it was found at, for the log.
     pub(super) path: PathBuf,
     /// What to load, or why nothing can be.
-    pub(super) files: Result<ModelFiles, String>,
+    pub(super) files: Result<Stored, String>,
     pub(super) fingerprint: Fingerprint,
     /// Rows that a request may have, if the settings limit them.
     pub(super) max_batch_size: Option<u64>,
@@ -32,11 +32,10 @@ pub(super) struct Found {
     pub(super) signature: Option<Arc<Signature>>,
 }
 
-/// Where somebody says that a model stands.
+/// What somebody says is a model.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) name: String,
-    pub(super) path: PathBuf,
     /// Its format, where no settings say.
     pub(super) format: Option<String>,
 }
@@ -45,7 +44,7 @@ pub(super) struct Place {
 struct Located {
     name: Option<String>,
     version: Option<String>,
-    files: Result<ModelFiles, String>,
+    files: Result<Stored, String>,
     lacks_implementation: bool,
     signature: Option<Arc<Signature>>,
 }
@@ -57,11 +56,11 @@ const FILES_TOLD: usize = 4;
 
 impl Found {
     /// A model file without settings.
-    fn bare(name: String, path: PathBuf, files: Result<ModelFiles, String>) -> Self {
+    fn bare(tree: &dyn Tree, name: String, path: PathBuf, files: Result<Stored, String>) -> Self {
         Self {
             name,
             version: None,
-            fingerprint: Fingerprint::of([path.as_path()]),
+            fingerprint: tree.fingerprint(&[&path]),
             path,
             files,
             max_batch_size: None,
@@ -80,77 +79,86 @@ impl Located {
     }
 }
 
-/// Looks through the entries of the folder, in order of their names.
-pub(super) fn scan(folder: &Path, formats: &[Arc<dyn Format>]) -> io::Result<Vec<Found>> {
+/// Looks through the entries of storage, in order of their names. A place that is one file is that model.
+pub(super) fn scan(tree: &dyn Tree, formats: &[Arc<dyn Format>]) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
-    // As MLServer is started inside of a model's folder.
-    let is_a_model = folder.join(settings::FILE).is_file();
-    if is_a_model {
-        found.push(scan_own_settings(folder, formats));
+    if let Some(path) = tree.only_file() {
+        scan_entry(tree, Entry { path, is_folder: false }, formats, &mut found);
+        return Ok(found);
     }
-    for path in visible_entries(folder)? {
-        if !is_a_model || path.is_dir() && path.join(settings::FILE).is_file() {
-            scan_entry(path, formats, &mut found);
+    // As MLServer is started inside of a model's folder.
+    let is_a_model = has_settings(tree, tree.root());
+    if is_a_model {
+        found.push(scan_own_settings(tree, formats));
+    }
+    for entry in tree.entries(tree.root())? {
+        if !is_a_model || entry.is_folder && has_settings(tree, &entry.path) {
+            scan_entry(tree, entry, formats, &mut found);
         }
     }
     Ok(found)
 }
 
-/// Looks at one model. Most stand in an entry of their own name; only the settings of another entry
-/// can say otherwise, and then all are looked through.
-pub(super) fn scan_model(folder: &Path, name: &str, formats: &[Arc<dyn Format>]) -> io::Result<Vec<Found>> {
-    let is_an_entry = !name.is_empty() && !name.contains(['/', '\0']) && !is_hidden(OsStr::new(name));
+/// Looks at one model, which most of the time stands in a folder of its own name; nothing where it does not.
+pub(super) fn scan_folder_of(tree: &dyn Tree, name: &str, formats: &[Arc<dyn Format>]) -> Vec<Found> {
     let mut found = Vec::new();
-    if is_an_entry && folder.join(name).is_dir() {
-        scan_entry(folder.join(name), formats, &mut found);
-    }
-    if !found.iter().any(|found| found.name == name) {
-        found = scan(folder, formats)?;
+    let path = tree.root().join(name);
+    if is_plain(name) && tree.is_folder(&path).unwrap_or(false) {
+        scan_entry(tree, Entry { path, is_folder: true }, formats, &mut found);
     }
     found.retain(|found| found.name == name);
-    Ok(found)
+    found
 }
 
-/// Looks at what somebody says is a model: a file or folder of any name.
-pub(super) fn scan_place(place: &Place, formats: &[Arc<dyn Format>]) -> Vec<Found> {
-    let Place { name, path, format } = place;
+/// Whether an entry could be called so.
+pub(super) fn is_plain(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['/', '\0']) && !name.starts_with('.') && name != "lost+found"
+}
+
+/// Looks at what somebody says is a model: the place itself, a file or folder of any name.
+pub(super) fn scan_place(tree: &dyn Tree, place: &Place, formats: &[Arc<dyn Format>]) -> Vec<Found> {
+    let Place { name, format } = place;
     let mut found = Vec::new();
-    if path.is_dir() {
-        scan_model_folder(name, path, formats, &mut found);
-    } else {
-        let files = match fs::metadata(path) {
-            Ok(_) => Ok(ModelFiles { path: path.clone(), format: None }),
-            Err(error) => Err(format!("cannot read {}: {error}", path.display())),
-        };
-        found.push(Found::bare(name.clone(), path.clone(), files));
+    let path = tree.only_file().unwrap_or_else(|| tree.root().to_owned());
+    match tree.is_folder(&path) {
+        Ok(true) => scan_model_folder(tree, name, &path, formats, &mut found),
+        Ok(false) => {
+            let files = tree.stored(&path, None);
+            found.push(Found::bare(tree, name.clone(), path, Ok(files)));
+        }
+        Err(error) => {
+            let reason = format!("cannot read {}: {error}", path.display());
+            found.push(Found::bare(tree, name.clone(), path, Err(reason)));
+        }
     }
     for found in &mut found {
         found.name.clone_from(name);
         if let Ok(files) = &mut found.files {
-            files.format = files.format.take().or_else(|| format.clone());
+            files.or_of_format(format.as_deref());
         }
     }
     found
 }
 
-fn scan_entry(path: PathBuf, formats: &[Arc<dyn Format>], found: &mut Vec<Found>) {
-    if path.is_dir() {
+fn scan_entry(tree: &dyn Tree, entry: Entry, formats: &[Arc<dyn Format>], found: &mut Vec<Found>) {
+    let Entry { path, is_folder } = entry;
+    if is_folder {
         if let Some(name) = text_of(path.file_name()) {
-            scan_model_folder(&name, &path, formats, found);
+            scan_model_folder(tree, &name, &path, formats, found);
         }
         return;
     }
-    let files = ModelFiles { path: path.clone(), format: None };
     match text_of(path.file_stem()) {
-        Some(name) if is_recognised(&files, formats) => {
-            found.push(Found::bare(name, path, Ok(files)));
+        Some(name) if is_recognised(&path, formats) => {
+            let files = tree.stored(&path, None);
+            found.push(Found::bare(tree, name, path, Ok(files)));
         }
         _ => tracing::debug!(path = %path.display(), "no model, skipped"),
     }
 }
 
-fn scan_model_folder(name: &str, folder: &Path, formats: &[Arc<dyn Format>], found: &mut Vec<Found>) {
-    let config = Config::read(folder);
+fn scan_model_folder(tree: &dyn Tree, name: &str, folder: &Path, formats: &[Arc<dyn Format>], found: &mut Vec<Found>) {
+    let config = Config::read(tree, folder);
     let (config, fault) = match config {
         Ok(config) => (config, None),
         Err(reason) => (Config::default(), Some(reason)),
@@ -158,7 +166,7 @@ fn scan_model_folder(name: &str, folder: &Path, formats: &[Arc<dyn Format>], fou
     let name = config.name.as_deref().unwrap_or(name);
     let mut add = |name: String, version: Option<String>, path: &Path, located: Located| {
         let files = fault.clone().map_or(located.files, Err);
-        let fingerprint = fingerprint(folder, path, files.as_ref().ok());
+        let fingerprint = fingerprint(tree, folder, path, files.as_ref().ok());
         found.push(Found {
             name,
             version,
@@ -171,20 +179,20 @@ fn scan_model_folder(name: &str, folder: &Path, formats: &[Arc<dyn Format>], fou
             signature: located.signature,
         });
     };
-    let whole = locate(folder, formats);
+    let whole = locate(tree, folder, formats);
     let has_model = whole.is_some();
     // Then a folder in it is a version only where it has settings, too: others are the model's files.
-    let has_settings = folder.join(settings::FILE).is_file();
+    let is_settled = has_settings(tree, folder);
     if let Some(mut whole) = whole {
         let (own_name, version) = (whole.name.take(), whole.version.take());
         add(own_name.unwrap_or_else(|| name.to_owned()), version, folder, whole);
     }
     let mut versions: Vec<String> = Vec::new();
-    for path in visible_entries(folder).unwrap_or_default() {
-        if !path.is_dir() || has_settings && !path.join(settings::FILE).is_file() {
+    for entry in tree.entries(folder).unwrap_or_default() {
+        if !entry.is_folder || is_settled && !has_settings(tree, &entry.path) {
             continue;
         }
-        versions.extend(text_of(path.file_name()));
+        versions.extend(text_of(entry.path.file_name()));
     }
     if let Some(policy) = &config.policy {
         policy.select(&mut versions);
@@ -193,29 +201,30 @@ fn scan_model_folder(name: &str, folder: &Path, formats: &[Arc<dyn Format>], fou
     for version in versions {
         let is_number = version.bytes().all(|byte| byte.is_ascii_digit());
         let path = folder.join(&version);
-        let located = match locate(&path, formats) {
+        let located = match locate(tree, &path, formats) {
             Some(located) => located,
-            None if is_number => Located::failed(nothing_in(&path)),
+            None if is_number => Located::failed(nothing_in(tree, &path)),
             None => continue,
         };
         has_versions = true;
         add(name.to_owned(), Some(version), &path, located);
     }
     if !has_model && !has_versions {
-        add(name.to_owned(), None, folder, Located::failed(nothing_in(folder)));
+        add(name.to_owned(), None, folder, Located::failed(nothing_in(tree, folder)));
     }
 }
 
 /// The model whose settings stand in the models folder itself; other entries of the folder are its files.
-fn scan_own_settings(folder: &Path, formats: &[Arc<dyn Format>]) -> Found {
-    let located = locate(folder, formats).unwrap_or_else(|| Located::failed(nothing_in(folder)));
-    // `.` has no name before it is resolved.
-    let own_name = || text_of(folder.canonicalize().ok()?.file_name());
+fn scan_own_settings(tree: &dyn Tree, formats: &[Arc<dyn Format>]) -> Found {
+    let folder = tree.root();
+    let located = locate(tree, folder, formats).unwrap_or_else(|| Located::failed(nothing_in(tree, folder)));
+    // `.` has no name before it is resolved; a place in a store is none of this machine's.
+    let own_name = || text_of(folder.canonicalize().as_deref().unwrap_or(folder).file_name());
     Found {
         name: located.name.or_else(own_name).unwrap_or_default(),
         version: located.version,
         path: folder.to_owned(),
-        fingerprint: fingerprint(folder, folder, located.files.as_ref().ok()),
+        fingerprint: fingerprint(tree, folder, folder, located.files.as_ref().ok()),
         files: located.files,
         max_batch_size: None,
         has_policy: false,
@@ -225,18 +234,18 @@ fn scan_own_settings(folder: &Path, formats: &[Arc<dyn Format>]) -> Found {
 }
 
 /// Of the model's files and of what says how to read them; of the whole folder when nothing can be loaded.
-fn fingerprint(folder: &Path, own: &Path, files: Option<&ModelFiles>) -> Fingerprint {
+fn fingerprint(tree: &dyn Tree, folder: &Path, own: &Path, files: Option<&Stored>) -> Fingerprint {
     let (settings, config) = (own.join(settings::FILE), folder.join(triton::FILE));
-    Fingerprint::of([files.map_or(own, |files| &files.path), &settings, &config])
+    tree.fingerprint(&[files.map_or(own, Stored::path), &settings, &config])
 }
 
 /// The model that stands directly in this folder, if one does.
-fn locate(folder: &Path, formats: &[Arc<dyn Format>]) -> Option<Located> {
-    let settings = match Settings::read(folder) {
+fn locate(tree: &dyn Tree, folder: &Path, formats: &[Arc<dyn Format>]) -> Option<Located> {
+    let settings = match Settings::read(tree, folder) {
         Ok(Some(settings)) => settings,
         Ok(None) => {
-            let picked = pick(folder, formats).transpose()?;
-            let files = picked.map(|path| ModelFiles { path, format: None });
+            let picked = pick(tree, folder, formats).transpose()?;
+            let files = picked.map(|path| tree.stored(&path, None));
             return Some(Located { name: None, version: None, files, lacks_implementation: false, signature: None });
         }
         Err(reason) => return Some(Located::failed(reason)),
@@ -244,8 +253,8 @@ fn locate(folder: &Path, formats: &[Arc<dyn Format>]) -> Option<Located> {
     let target = settings.uri().map_or_else(|| folder.to_owned(), |uri| folder.join(uri));
     let format = settings.implementation.as_deref().map(|named| settings::format_of(named, formats)).transpose();
     let files = format.and_then(|format| {
-        let path = pick(&target, formats)?.ok_or_else(|| nothing_in(&target))?;
-        Ok(ModelFiles { path, format })
+        let path = pick(tree, &target, formats)?.ok_or_else(|| nothing_in(tree, &target))?;
+        Ok(tree.stored(&path, format))
     });
     Some(Located {
         version: settings.version().map(str::to_owned),
@@ -256,22 +265,23 @@ fn locate(folder: &Path, formats: &[Arc<dyn Format>]) -> Option<Located> {
     })
 }
 
-/// The file to load: the path itself, the folder if a format takes folders, or the model file in it.
-fn pick(path: &Path, formats: &[Arc<dyn Format>]) -> Result<Option<PathBuf>, String> {
+/// The file to load: the path itself, the folder if a format takes such folders, or the model file in it.
+fn pick(tree: &dyn Tree, path: &Path, formats: &[Arc<dyn Format>]) -> Result<Option<PathBuf>, String> {
     let cannot_read = |error: io::Error| format!("cannot read {}: {error}", path.display());
-    if !fs::metadata(path).map_err(cannot_read)?.is_dir() {
+    if !tree.is_folder(path).map_err(cannot_read)? {
         return Ok(Some(path.to_owned()));
     }
-    let is_model = |path: &PathBuf| is_recognised(&ModelFiles { path: path.clone(), format: None }, formats);
-    if is_model(&path.to_owned()) {
+    let mut files = tree.entries(path).map_err(cannot_read)?;
+    files.retain(|entry| !entry.is_folder);
+    let names: Vec<&str> = files.iter().filter_map(|file| file.path.file_name()?.to_str()).collect();
+    if formats.iter().any(|format| format.recognises_folder(&names)) {
         return Ok(Some(path.to_owned()));
     }
-    let mut files = visible_entries(path).map_err(cannot_read)?;
-    files.retain(|file| file.is_file() && is_model(file));
-    let is_well_known = |file: &&PathBuf| file.file_stem().is_some_and(|stem| stem == "model");
+    files.retain(|file| is_recognised(&file.path, formats));
+    let is_well_known = |file: &&Entry| file.path.file_stem().is_some_and(|stem| stem == "model");
     let mut well_known = files.iter().filter(is_well_known);
     match (well_known.next(), well_known.next(), files.as_slice()) {
-        (Some(file), None, _) | (None, _, [file]) => Ok(Some(file.clone())),
+        (Some(file), None, _) | (None, _, [file]) => Ok(Some(file.path.clone())),
         (None, _, []) => Ok(None),
         _ => Err(format!(
             "{} has {} model files, expected one, or parameters.uri in model-settings.json to name it",
@@ -282,10 +292,10 @@ fn pick(path: &Path, formats: &[Arc<dyn Format>]) -> Result<Option<PathBuf>, Str
 }
 
 /// What is there instead is mostly a model of another kind.
-fn nothing_in(folder: &Path) -> String {
-    let mut others: Vec<_> = visible_entries(folder).unwrap_or_default();
-    others.retain(|path| path.is_file());
-    let names: Vec<_> = others.iter().take(FILES_TOLD).filter_map(|path| text_of(path.file_name())).collect();
+fn nothing_in(tree: &dyn Tree, folder: &Path) -> String {
+    let mut others = tree.entries(folder).unwrap_or_default();
+    others.retain(|entry| !entry.is_folder);
+    let names: Vec<_> = others.iter().take(FILES_TOLD).filter_map(|entry| text_of(entry.path.file_name())).collect();
     let text = format!("no model file in {}, expected for instance model.joblib", folder.display());
     match (names.as_slice(), others.len().saturating_sub(names.len())) {
         ([], _) => text,
@@ -294,26 +304,14 @@ fn nothing_in(folder: &Path) -> String {
     }
 }
 
-fn is_recognised(files: &ModelFiles, formats: &[Arc<dyn Format>]) -> bool {
-    formats.iter().any(|format| format.recognises(files))
+/// Whether MLServer's settings stand in this folder.
+fn has_settings(tree: &dyn Tree, folder: &Path) -> bool {
+    tree.is_folder(&folder.join(settings::FILE)).is_ok_and(|is_folder| !is_folder)
 }
 
-/// The entries in order, without hidden ones (a mounted ConfigMap has such) and `lost+found`.
-fn visible_entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if !is_hidden(&name) {
-            paths.push(entry.path());
-        }
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-fn is_hidden(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(b".") || name == "lost+found"
+fn is_recognised(path: &Path, formats: &[Arc<dyn Format>]) -> bool {
+    let files = ModelFiles { path: path.to_owned(), format: None };
+    formats.iter().any(|format| format.recognises(&files))
 }
 
 fn text_of(name: Option<&OsStr>) -> Option<String> {

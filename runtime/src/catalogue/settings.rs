@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::formats::Format;
 use crate::model::{Signature, TensorSpec};
+use crate::storage::Tree;
 use crate::tensor::DataType;
 
 /// The file's name in a model's folder.
@@ -45,9 +46,9 @@ struct Declared {
 
 impl Settings {
     /// The settings of this folder, if it has any.
-    pub(super) fn read(folder: &Path) -> Result<Option<Self>, String> {
+    pub(super) fn read(tree: &dyn Tree, folder: &Path) -> Result<Option<Self>, String> {
         let path = folder.join(FILE);
-        let text = match std::fs::read(&path) {
+        let text = match tree.read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(format!("cannot read {}: {error}", path.display())),

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::catalogue::text_proto::{Message, Value};
+use crate::storage::Tree;
 
 #[cfg(test)]
 mod tests;
@@ -35,13 +36,14 @@ pub(super) enum Policy {
 
 impl Config {
     /// The configuration in this folder; one that says nothing if there is none.
-    pub(super) fn read(folder: &Path) -> Result<Self, String> {
+    pub(super) fn read(tree: &dyn Tree, folder: &Path) -> Result<Self, String> {
         let path = folder.join(FILE);
-        let text = match std::fs::read_to_string(&path) {
+        let text = match tree.read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
         };
+        let text = String::from_utf8(text).map_err(|_| format!("{}: not UTF-8", path.display()))?;
         Self::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
     }
 

@@ -61,7 +61,7 @@ impl Format for SklearnFormat {
     fn recognises(&self, files: &ModelFiles) -> bool {
         match &files.format {
             Some(format) => format == self.name(),
-            None => model_file(&files.path).is_ok_and(|path| has_extension(&path)),
+            None => has_extension(&files.path),
         }
     }
 

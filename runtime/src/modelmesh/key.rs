@@ -3,12 +3,16 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::storage::Address;
+
 /// A key; what it does not say, or says in another form, is absent.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(default)]
 pub(super) struct ModelKey {
     model_type: Value,
     disk_size_bytes: Value,
+    storage_key: Value,
+    storage_params: Value,
 }
 
 // === impl ModelKey ===
@@ -23,6 +27,14 @@ impl ModelKey {
     pub(super) fn format(&self) -> Option<&str> {
         let name = self.model_type.get("name").unwrap_or(&self.model_type);
         name.as_str().filter(|name| !name.is_empty())
+    }
+
+    /// Where the path is, when it is not one of this machine: no puller has fetched the files.
+    pub(super) fn address(&self, path: &str) -> Option<Address> {
+        let key = self.storage_key.as_str().filter(|key| !key.is_empty()).map(str::to_owned);
+        let parameters = self.storage_params.as_object().cloned().unwrap_or_default();
+        let is_stored = key.is_some() || !parameters.is_empty();
+        is_stored.then(|| Address { key, parameters, path: path.to_owned() })
     }
 
     /// Bytes of the model's files.
@@ -42,11 +54,15 @@ mod tests {
         );
         assert_eq!((full.format(), full.disk_size()), (Some("sklearn"), Some(344_817)));
         assert_eq!(ModelKey::read(r#"{"model_type":"xgboost"}"#).format(), Some("xgboost"));
+        let address = full.address("sklearn/mnist.joblib").unwrap();
+        assert_eq!((address.key.as_deref(), address.path.as_str()), (Some("localMinIO"), "sklearn/mnist.joblib"));
+        let address = ModelKey::read(r#"{"storage_params":{"bucket":"models"}}"#).address("m").unwrap();
+        assert_eq!((address.key, address.parameters.len()), (None, 1));
         for nothing in
             ["", "no JSON", "[]", "7", r#"{"model_type":{"name":7},"disk_size_bytes":"many"}"#, r#"{"model_type":""}"#]
         {
             let key = ModelKey::read(nothing);
-            assert_eq!((key.format(), key.disk_size()), (None, None), "{nothing}");
+            assert_eq!((key.format(), key.disk_size(), key.address("m")), (None, None, None), "{nothing}");
         }
     }
 }

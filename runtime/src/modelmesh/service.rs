@@ -88,7 +88,15 @@ impl model_runtime_server::ModelRuntime for ModelRuntime {
             );
         }
         let key = ModelKey::read(&model_key);
-        let size = self.catalogue.place(&model_id, &self.path(&model_path), key.format()).await?;
+        let size = match (key.address(&model_path), &self.options.stores) {
+            (Some(address), Some(stores)) => {
+                let source = stores.open_address(&address).map_err(|error| {
+                    Error::invalid(format!("model '{model_id}' at {} cannot be loaded: {error}", address.label()))
+                })?;
+                self.catalogue.place_from(&source, &model_id, key.format()).await?
+            }
+            _ => self.catalogue.place(&model_id, &self.path(&model_path), key.format()).await?,
+        };
         // 0 would make ModelMesh ask for the size.
         Ok(Response::new(LoadModelResponse { size_in_bytes: size.max(1), max_concurrency: 0 }))
     }
@@ -108,9 +116,12 @@ impl model_runtime_server::ModelRuntime for ModelRuntime {
         request: Request<PredictModelSizeRequest>,
     ) -> Result<Response<PredictModelSizeResponse>, Status> {
         let PredictModelSizeRequest { model_path, model_key, .. } = request.into_inner();
-        let on_disk = match ModelKey::read(&model_key).disk_size() {
+        let key = ModelKey::read(&model_key);
+        let on_disk = match key.disk_size() {
             Some(bytes) => bytes,
             None if model_path.is_empty() => 0,
+            // A store is not asked: there is half a second for the answer.
+            None if self.options.stores.is_some() && key.address(&model_path).is_some() => 0,
             None => self.catalogue.bytes_on_disk(&self.path(&model_path)).await,
         };
         let size_in_bytes = match on_disk {

@@ -1,4 +1,4 @@
-//! One load: files, format, model, digest.
+//! One load: files, made local, format, model, digest.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,6 +13,7 @@ use crate::model::{Device, Model};
 use crate::residency::loaders::Loaders;
 use crate::residency::room::LoadEnd;
 use crate::residency::slot::{Description, Origin, Slot};
+use crate::storage::{Hold, Local};
 
 /// Digits of a digest that are shown.
 const DIGEST_DIGITS: usize = 12;
@@ -21,51 +22,83 @@ const DIGEST_DIGITS: usize = 12;
 pub(super) struct Loadable {
     pub(super) model: Arc<dyn Model>,
     pub(super) digest: String,
+    /// Of the files, if the model still reads them.
+    pub(super) hold: Option<Hold>,
 }
 
-/// Reads the model of a slot, on one of the loaders' threads. Once the reader has begun it
-/// is not interrupted.
+/// Makes the files of a slot local, and reads the model on one of the loaders' threads. Once the reader has begun it is
+/// not interrupted.
 pub(super) async fn load(
     slot: &Slot,
     formats: &[Arc<dyn Format>],
     loaders: &Loaders,
     cancelled: &CancellationToken,
 ) -> Result<Loadable, LoadEnd> {
-    let Origin::Files(files) = &slot.description().origin else {
+    let Origin::Files(stored) = &slot.description().origin else {
         return Err(LoadEnd::Failed("it has no files".to_owned()));
     };
     if cancelled.is_cancelled() {
         return Err(LoadEnd::Cancelled);
     }
-    let format = choose(files, formats).map_err(LoadEnd::Failed)?;
-    let files = files.clone();
-    let loaded = loaders.run(move || read(format.as_ref(), &files)).await;
-    loaded.flatten().map_err(LoadEnd::Failed)
+    // Before anything is downloaded for nothing.
+    if let Some(name) = stored.format() {
+        named(name, formats).map_err(LoadEnd::Failed)?;
+    }
+    let local = tokio::select! {
+        biased;
+        local = stored.fetch() => local.map_err(LoadEnd::Failed)?,
+        () = cancelled.cancelled() => return Err(LoadEnd::Cancelled),
+    };
+    let (formats, cancelled) = (formats.to_vec(), cancelled.clone());
+    let loaded = loaders.run(move || {
+        // Downloads that have ended may have waited for a thread.
+        if cancelled.is_cancelled() { Err(LoadEnd::Cancelled) } else { read(&formats, local).map_err(LoadEnd::Failed) }
+    });
+    loaded.await.unwrap_or_else(|reason| Err(LoadEnd::Failed(reason)))
 }
 
 /// Where the model will compute, as far as its format knows before it is loaded.
 pub(super) fn device(about: &Description, formats: &[Arc<dyn Format>]) -> Device {
-    let Origin::Files(files) = &about.origin else { return Device::Cpu };
-    choose(files, formats).map_or(Device::Cpu, |format| format.device(files))
+    let Origin::Files(stored) = &about.origin else { return Device::Cpu };
+    choose(stored.named(), formats).map_or(Device::Cpu, |format| format.device(stored.named()))
+}
+
+fn named(name: &str, formats: &[Arc<dyn Format>]) -> Result<Arc<dyn Format>, String> {
+    let chosen = formats.iter().find(|format| format.name() == name).cloned();
+    chosen.ok_or_else(|| unknown(&format!("'{name}'"), formats))
 }
 
 fn choose(files: &ModelFiles, formats: &[Arc<dyn Format>]) -> Result<Arc<dyn Format>, String> {
-    let chosen = match &files.format {
-        Some(name) => formats.iter().find(|format| format.name() == name),
-        None => formats.iter().find(|format| format.recognises(files)),
-    };
-    chosen.cloned().ok_or_else(|| {
-        let known: Vec<_> = formats.iter().map(|format| format.name()).collect();
-        let asked = files.format.as_deref().map(|name| format!("'{name}'")).unwrap_or_else(|| "of its name".to_owned());
-        format!("no model format {asked} in this server, it has: {}", known.join(", "))
-    })
+    if let Some(name) = &files.format {
+        return named(name, formats);
+    }
+    if let Some(format) = formats.iter().find(|format| format.recognises(files)) {
+        return Ok(format.clone());
+    }
+    let names = names_in(&files.path);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let of_folder = formats.iter().find(|format| !names.is_empty() && format.recognises_folder(&names));
+    of_folder.cloned().ok_or_else(|| unknown("of its name", formats))
 }
 
-fn read(format: &dyn Format, files: &ModelFiles) -> Result<Loadable, String> {
-    let model = format.load(files).map_err(|error| error.to_string())?;
+fn unknown(asked: &str, formats: &[Arc<dyn Format>]) -> String {
+    let known: Vec<_> = formats.iter().map(|format| format.name()).collect();
+    format!("no model format {asked} in this server, it has: {}", known.join(", "))
+}
+
+/// Of the files in a folder.
+fn names_in(path: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
+
+fn read(formats: &[Arc<dyn Format>], local: Local) -> Result<Loadable, String> {
+    let Local { files, hold } = local;
+    let model = choose(&files, formats)?.load(&files).map_err(|error| error.to_string())?;
     let digest = digest(&files.path)
         .map_err(|error| LoadError::Read { path: files.path.clone(), reason: error.to_string() }.to_string())?;
-    Ok(Loadable { model, digest })
+    let hold = hold.filter(|_| model.keeps_files());
+    Ok(Loadable { model, digest, hold })
 }
 
 /// Of a file's bytes; of a folder's files, with their names, in order.

@@ -11,6 +11,7 @@ use crate::metrics::Account;
 use crate::model::{Device, Model, ModelMetadata};
 use crate::residency::Residency;
 use crate::residency::slot::{Description, SlotId, Usage};
+use crate::storage::Hold;
 
 /// Freeing as many bytes takes long enough to hold up an async thread.
 const LARGE: u64 = 1 << 20;
@@ -37,6 +38,8 @@ pub struct Loaded {
 pub(crate) struct Lease {
     model: Option<Arc<dyn Model>>,
     bytes: Option<Bytes>,
+    /// Files that the model still reads.
+    hold: Option<Hold>,
 }
 
 /// One load of a slot: a later load of the same slot is another tenancy.
@@ -146,7 +149,13 @@ impl Lease {
         residency: Weak<Residency>,
     ) -> Self {
         let device = model.device();
-        Self { model: Some(model), bytes: Some(Bytes { count, device, slot, tenancy, residency }) }
+        Self { model: Some(model), bytes: Some(Bytes { count, device, slot, tenancy, residency }), hold: None }
+    }
+
+    /// The same for a model that still reads its files.
+    pub(super) fn holding(mut self, hold: Option<Hold>) -> Self {
+        self.hold = hold;
+        self
     }
 
     pub(super) fn tenancy(&self) -> Option<Tenancy> {
@@ -166,9 +175,10 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let is_large = self.bytes() >= LARGE;
-        let (model, bytes) = (self.model.take(), self.bytes.take());
+        let (model, bytes, hold) = (self.model.take(), self.bytes.take(), self.hold.take());
         let free = move || {
             drop(model);
+            drop(hold);
             drop(bytes);
         };
         if !is_large {

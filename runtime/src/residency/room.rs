@@ -231,7 +231,7 @@ impl Room {
             },
             Some(Phase::Ready { .. }) | None => 0,
         };
-        if slot.description.origin == Origin::Memory {
+        if matches!(slot.description.origin, Origin::Memory) {
             let text = format!("{} was unloaded, and this server has no files to load it from", slot.label());
             return Joined::Refused(Error::not_found(text));
         }

@@ -9,20 +9,20 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 
 use crate::fingerprint::Fingerprint;
-use crate::formats::ModelFiles;
 use crate::model::{Device, Signature};
 use crate::residency::clock::{Clock, Moment};
 use crate::residency::loaded::Loaded;
+use crate::storage::Stored;
 
 /// Tells slots apart, also those of one version.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct SlotId(pub(super) u64);
 
 /// What a slot is loaded from.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Origin {
     /// Files in storage.
-    Files(ModelFiles),
+    Files(Stored),
     /// A program made the model: once unloaded it is gone.
     Memory,
     /// Storage has nothing that could be loaded, for this reason.

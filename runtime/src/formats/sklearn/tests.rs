@@ -86,7 +86,7 @@ fn files_of_every_release_encoding_label_type_and_option_answer_as_scikit_learn_
 }
 
 #[test]
-fn a_file_and_a_folder_with_one_are_recognised_and_served() {
+fn a_file_is_recognised_by_its_name_and_it_and_a_folder_with_one_are_served() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("model.joblib");
     std::fs::write(&file, data("digits/rbf.joblib")).unwrap();
@@ -94,7 +94,8 @@ fn a_file_and_a_folder_with_one_are_recognised_and_served() {
     let format = SklearnFormat::default();
     let unnamed = |path: &std::path::Path| ModelFiles { path: path.to_owned(), format: None };
     assert!(format.recognises(&unnamed(&file)));
-    assert!(format.recognises(&unnamed(folder.path())));
+    // Of such a folder the file is the model.
+    assert!(!format.recognises(&unnamed(folder.path())));
     for (name, is_ours) in [("a.pkl", true), ("a.pickle", true), ("a.joblib.gz", true), ("a.pkl.z", true)]
         .into_iter()
         .chain([("model.onnx", false), ("a.gz", false), ("joblib", false), ("a.json", false)])
