@@ -34,7 +34,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the models of a folder over REST and gRPC.
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     /// Start a whole mesh on this machine: runtimes, and Envoy with the filter before them.
     Up(up::Args),
     /// Tell all that is wrong with mesh files, what their rules and keys need, and what is hardly meant.
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
     let matches = called.settings.apply(Cli::command()).get_matches_from(&called.arguments);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let result = match cli.command {
-        Command::Serve(args) => serve::run(args, called.settings.ignored()).map(|()| ExitCode::SUCCESS),
+        Command::Serve(args) => serve::run(*args, called.settings.ignored()).map(|()| ExitCode::SUCCESS),
         Command::Up(args) => up::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args).map(|()| ExitCode::SUCCESS),

@@ -19,7 +19,8 @@ mod secret;
 mod stores;
 mod tree;
 
-#[cfg(all(test, feature = "s3"))]
+#[cfg(test)]
+#[cfg(feature = "s3")]
 mod tests;
 
 use std::path::PathBuf;
