@@ -41,9 +41,10 @@ test: wasm binary models ## all tests: Rust, the built filter in a test host and
 	@$(STEP) "fuzzing the readers, 8 s each" env FUZZ_SEED=1 tests/fuzz/run.sh 8
 	@$(STEP) "the other releases of Envoy, what differs most" tests/matrix.sh short
 
-soak: wasm binary ## what takes long: every case on every release of Envoy, a million requests with memory watched, a mesh for minutes
+soak: wasm binary ## what takes long: every case on every release of Envoy, a million requests with memory watched, a storm and a mesh for minutes
 	@$(STEP) "memory over a million requests" env MODELWAY_SOAK_REQUESTS=1000000 \
 		cargo test --workspace --test lifetime -- memory
+	@$(STEP) "a storm of requests, loads and unloads for two minutes" env MODELWAY_STORM_SECONDS=120 cargo test --workspace --test storm
 	@$(STEP) "the mesh, each phase for a minute" env MODELWAY_SOAK_SECONDS=60 cargo test --workspace --test mesh
 	@$(STEP) "every case on the other releases of Envoy" tests/matrix.sh full
 
