@@ -87,7 +87,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
 fn rendered(mesh: &Mesh, target: Target, tier: Tier) -> anyhow::Result<Vec<Rendered>> {
     if target == Target::Envoy {
-        let text = envoy::configuration(mesh, &Servers::of(&mesh.deployment.service), &mesh.deployment.module.file);
+        let text =
+            envoy::configuration(mesh, &Servers::of_runtimes(&mesh.deployment.service), &mesh.deployment.module.file);
         return Ok(vec![Rendered { name: "envoy.yaml", text: format!("{}{text}", istio::WRITTEN_BY) }]);
     }
     let Some(url) = &mesh.deployment.module.url else {

@@ -31,7 +31,7 @@ pub(crate) struct Args {
     models: String,
 
     #[command(flatten)]
-    storage: storage::Args,
+    storage: storage::StorageArgs,
 
     /// Port that answers REST and gRPC; may be given several times, 0 takes a free one.
     #[arg(long = "port", env = "MODELWAY_PORTS", value_name = "PORT", value_delimiter = ',', default_values_t = [8001, 8002])]

@@ -68,10 +68,12 @@ impl Held {
                 }
             };
             let is_enough = plugin.router.read(&self.head, &mut self.peek, &bytes);
+            // A gateway that has nothing more to show, whatever it said, must not hold this worker.
+            let is_nothing = bytes.is_empty();
             if start == 0 {
                 self.start = bytes;
             }
-            if is_enough || length == 0 {
+            if is_enough || is_nothing {
                 break is_enough;
             }
             self.peek.pass(size.saturating_sub(self.peek.taken()));

@@ -114,4 +114,11 @@ impl Health {
             self.0.set_service_status(name, status).await;
         }
     }
+
+    /// Ends the streams of those who watch it, which would otherwise be open as long as their connections.
+    pub(crate) async fn end(&self) {
+        for name in HEALTH_NAMES {
+            self.0.clone().clear_service_status(name).await;
+        }
+    }
 }

@@ -49,7 +49,8 @@ struct Sample {
     at: Instant,
     processor_time: Duration,
     requests: u64,
-    measured: Measured,
+    /// `None` in the first moments, which are too short for a rate.
+    measured: Option<Measured>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -79,7 +80,7 @@ impl Reporter {
     pub(crate) fn new(serving: Arc<Serving>) -> Self {
         let process = Process::new();
         let processor_time = process.processor_time().unwrap_or_default();
-        let sample = Sample { at: Instant::now(), processor_time, requests: 0, measured: Measured::default() };
+        let sample = Sample { at: Instant::now(), processor_time, requests: 0, measured: None };
         Self { serving, process, sample: Mutex::new(sample) }
     }
 
@@ -110,10 +111,17 @@ impl Reporter {
         let mut sample = self.sample.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let elapsed = now.saturating_duration_since(sample.at);
-        if elapsed < FRESH && sample.measured.requests_a_second > 0.0 {
-            return sample.measured.clone();
+        let is_fresh = elapsed < FRESH;
+        if let Some(measured) = sample.measured.as_ref().filter(|_| is_fresh) {
+            return measured.clone();
         }
-        let seconds = elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
+        if is_fresh {
+            let pressure = self.serving.catalogue().residency().pressure();
+            let memory_share = self.process.memory_share();
+            let (loads, budget_shares) = (pressure.loads, pressure.shares);
+            return Measured { memory_share, loads, budget_shares, ..Measured::default() };
+        }
+        let seconds = elapsed.as_secs_f64();
         let processor_time = self.process.processor_time();
         let used = processor_time.map(|time| time.saturating_sub(sample.processor_time));
         let requests = self.serving.metrics().totals().requests();
@@ -125,11 +133,8 @@ impl Reporter {
             loads: pressure.loads,
             budget_shares: pressure.shares,
         };
-        // Of too short a time the next report would say nothing.
-        if elapsed >= FRESH {
-            let processor_time = processor_time.unwrap_or_default();
-            *sample = Sample { at: now, processor_time, requests, measured: measured.clone() };
-        }
+        let processor_time = processor_time.unwrap_or_default();
+        *sample = Sample { at: now, processor_time, requests, measured: Some(measured.clone()) };
         measured
     }
 }

@@ -124,12 +124,14 @@ impl Server {
         let grace = stop.await;
         // A server that was not ready yet must not become so.
         loading.abort();
+        let _ = loading.await;
         self.serving.drain();
         self.health.set_serving(false).await;
         tracing::info!(seconds = grace.as_secs_f64(), "not ready any more, going on until gateways have noticed");
         tokio::time::sleep(grace).await;
         tracing::info!(connections = connections.count(), "shutting down, finishing what is in flight");
         watching.abort();
+        self.health.end().await;
         connections.finish(self.drain_timeout, self.serving.farewell()).await;
         Ok(())
     }

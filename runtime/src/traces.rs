@@ -50,6 +50,14 @@ struct Recording {
 
 struct Headers<'a>(&'a HeaderMap);
 
+/// A request that waits for its model.
+struct Wait<'a> {
+    recording: &'a Recording,
+    began: Instant,
+    has_waited: bool,
+    error: Option<String>,
+}
+
 // === impl Traces ===
 
 impl Traces {
@@ -100,22 +108,16 @@ impl Trace {
         finding: impl Future<Output = Result<Arc<Loaded>, Error>>,
     ) -> Result<Arc<Loaded>, Error> {
         let Some(recording) = &self.0 else { return finding.await };
-        let began = Instant::now();
-        let mut has_waited = false;
+        let mut wait = Wait { recording, began: Instant::now(), has_waited: false, error: None };
         let mut finding = pin!(finding);
         let found = poll_fn(|task| {
             let found = finding.as_mut().poll(task);
-            has_waited |= found.is_pending();
+            wait.has_waited |= found.is_pending();
             found
         });
         let found = found.await;
-        if has_waited {
-            let mut attributes = Vec::new();
-            if let Err(error) = &found {
-                attributes.push(KeyValue::new("error.message", error.message().to_owned()));
-            }
-            recording.child("load", (began, Instant::now()), attributes);
-        }
+        wait.error = found.as_ref().err().map(|error| error.message().to_owned());
+        drop(wait);
         if let Ok(loaded) = &found {
             *lock(&recording.model) = vec![
                 KeyValue::new("modelway.model", loaded.name().to_owned()),
@@ -160,6 +162,18 @@ impl Trace {
 impl fmt::Debug for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Trace").field(&self.0.as_ref().map(|recording| &recording.context)).finish()
+    }
+}
+
+// === impl Wait ===
+
+impl Drop for Wait<'_> {
+    /// Also where the wait is given up.
+    fn drop(&mut self) {
+        if self.has_waited {
+            let error = self.error.take().map(|error| KeyValue::new("error.message", error));
+            self.recording.child("load", (self.began, Instant::now()), error.into_iter().collect());
+        }
     }
 }
 

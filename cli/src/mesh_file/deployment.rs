@@ -79,11 +79,15 @@ pub(crate) struct Service {
     pub(crate) host: String,
     /// Default 8001.
     pub(crate) port: NonZeroU16,
-    /// What it speaks. For a plain Envoy; Istio goes by the `appProtocol` of the Service's port.
-    pub(crate) http: UpstreamHttp,
-    /// Path that answers 200 while a server should get requests, asked every second. Default `/v2/health/ready`; `null`: it
-    /// has none.
-    pub(crate) health_path: Option<String>,
+    /// What it speaks, by default `Http2`. For Istio leave it out of `pools`: there the `appProtocol` of the Service's port says
+    /// it, and what is given here goes before.
+    http: Option<UpstreamHttp>,
+    /// Path that answers 200 while a server should get requests, asked every second. Default for `service`
+    /// `/v2/health/ready`, as Modelway's runtime has it; `null` and for `pools` and `clusters` none. Not one that depends on
+    /// single models: Triton and MLServer have `/v2/health/live`.
+    #[serde(deserialize_with = "said")]
+    #[schemars(with = "Option<String>")]
+    health_path: Option<Option<String>>,
 }
 
 /// Which HTTP a model server speaks.
@@ -158,7 +162,7 @@ impl Deployment {
             if host.is_empty() || host.contains(['/', ' ']) {
                 fault(path.clone().key("host"), format!("expected a host's name or address, got '{host}'"));
             }
-            if let Some(health) = service.health_path.as_deref().filter(|health| !health.starts_with('/')) {
+            if let Some(health) = service.said_health_path().filter(|health| !health.starts_with('/')) {
                 fault(
                     path.key("healthPath"),
                     format!("expected a path such as /v2/health/ready, or null, got '{health}'"),
@@ -186,6 +190,11 @@ impl Deployment {
         }
         faults
     }
+}
+
+/// Tells a value that is null from one that is not there.
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// A size with a unit, or a number of bytes.
@@ -249,8 +258,28 @@ impl Default for Service {
         Self {
             host: "modelway-runtime.modelway.svc.cluster.local".to_owned(),
             port: NonZeroU16::MIN.saturating_add(8000),
-            http: UpstreamHttp::default(),
-            health_path: Some("/v2/health/ready".to_owned()),
+            http: None,
+            health_path: None,
+        }
+    }
+}
+
+impl Service {
+    /// What it speaks, if that was said.
+    pub(crate) fn said_http(&self) -> Option<UpstreamHttp> {
+        self.http
+    }
+
+    /// Where it tells its readiness, if that was said.
+    pub(crate) fn said_health_path(&self) -> Option<&str> {
+        self.health_path.as_ref()?.as_deref()
+    }
+
+    /// The same of Modelway's runtimes, who have one.
+    pub(crate) fn health_path_of_runtimes(&self) -> Option<&str> {
+        match &self.health_path {
+            None => Some("/v2/health/ready"),
+            Some(said) => said.as_deref(),
         }
     }
 }

@@ -288,15 +288,24 @@ pub(super) fn protocol_options(http: UpstreamHttp) -> Value {
 // === impl Servers ===
 
 impl Servers {
+    /// Whose they are is not known: where they tell their health, if anywhere, is what was said.
     pub(crate) fn of(service: &Service) -> Self {
         let host = Host { name: service.host.clone(), port: service.port.get() };
-        Self { hosts: vec![host], http: service.http, health_path: service.health_path.clone() }
+        let health_path = service.said_health_path().map(str::to_owned);
+        Self { hosts: vec![host], http: service.said_http().unwrap_or_default(), health_path }
+    }
+
+    /// Runtimes of Modelway's, by the name that finds them.
+    pub(crate) fn of_runtimes(service: &Service) -> Self {
+        let health_path = service.health_path_of_runtimes().map(str::to_owned);
+        Self { health_path, ..Self::of(service) }
     }
 
     /// Runtimes of Modelway's.
     pub(crate) fn runtimes(addresses: &[SocketAddr]) -> Self {
         let hosts = addresses.iter().map(|address| Host { name: address.ip().to_string(), port: address.port() });
-        Self { hosts: hosts.collect(), http: UpstreamHttp::Http2, health_path: Service::default().health_path }
+        let health_path = Service::default().health_path_of_runtimes().map(str::to_owned);
+        Self { hosts: hosts.collect(), http: UpstreamHttp::Http2, health_path }
     }
 }
 

@@ -176,10 +176,17 @@ fn gateway_tuning(mesh: &Mesh) -> Manifest {
     let names = [ROUTE.to_owned()].into_iter().chain(destinations.pools().map(|(name, _)| format!("pool-{name}")));
     let mut patches: Vec<Value> =
         names.map(|name| patch("HTTP_ROUTE", of_route(&name), "MERGE", tuned.clone())).collect();
-    let hosts = [&mesh.deployment.service].into_iter().chain(destinations.pools().map(|(_, service)| service));
-    patches.extend(hosts.map(|service| {
-        let tuned = tuned_cluster(service);
-        patch("CLUSTER", json!({"context": "GATEWAY", "cluster": {"service": service.host}}), "MERGE", tuned)
+    let of_cluster = |service: &Service| {
+        let cluster = json!({"service": service.host, "portNumber": service.port});
+        json!({"context": "GATEWAY", "cluster": cluster})
+    };
+    let runtimes = &mesh.deployment.service;
+    let http = runtimes.said_http().unwrap_or_default();
+    let tuned = tuned_cluster(Some(http), runtimes.health_path_of_runtimes());
+    patches.push(patch("CLUSTER", of_cluster(runtimes), "MERGE", tuned));
+    patches.extend(destinations.pools().map(|(_, service)| {
+        let tuned = tuned_cluster(service.said_http(), service.said_health_path());
+        patch("CLUSTER", of_cluster(service), "MERGE", tuned)
     }));
     if destinations.has_clusters {
         let mut route = json!({"name": "cluster"});
@@ -227,18 +234,18 @@ fn gateway_tuning(mesh: &Mesh) -> Manifest {
 }
 
 /// What a DestinationRule has no field for.
-fn tuned_cluster(service: &Service) -> Value {
+fn tuned_cluster(http: Option<UpstreamHttp>, health_path: Option<&str>) -> Value {
     let mut tuned = json!({
         "common_lb_config": envoy::load_balancing(),
         "ignore_health_on_host_removal": true,
     });
-    if let Some(path) = &service.health_path {
-        tuned["health_checks"] = json!([envoy::health_check(path, service.http)]);
+    if let Some(path) = health_path {
+        tuned["health_checks"] = json!([envoy::health_check(path, http.unwrap_or(UpstreamHttp::Http1))]);
     }
     // Which HTTP the others speak is for the Service's appProtocol to say.
-    if service.http == UpstreamHttp::Http2 {
+    if http == Some(UpstreamHttp::Http2) {
         tuned["typed_extension_protocol_options"] = json!({
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": envoy::protocol_options(service.http),
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": envoy::protocol_options(UpstreamHttp::Http2),
         });
     }
     tuned

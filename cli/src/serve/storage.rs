@@ -10,7 +10,7 @@ use super::quantity;
 /// Options of `modelway serve` about storage.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Storage")]
-pub(super) struct Args {
+pub(super) struct StorageArgs {
     /// Folder for downloaded model files, for this process alone [default: modelway in the user's cache folder].
     #[arg(long, env = "MODELWAY_CACHE", value_name = "DIR")]
     cache: Option<PathBuf>,
@@ -36,9 +36,9 @@ pub(super) struct Args {
     pvc_mounts: PathBuf,
 }
 
-// === impl Args ===
+// === impl StorageArgs ===
 
-impl Args {
+impl StorageArgs {
     pub(super) fn options(&self) -> StorageOptions {
         StorageOptions {
             cache: self.cache.clone(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::residency::whole_memory;
 
 /// The unit of times in `/proc/self/stat`: Linux shows hundredths of a second to programs on every architecture.
-const TICK: Duration = Duration::from_millis(10);
+const TICK_MILLISECONDS: u64 = 10;
 
 /// The process, and what it may use.
 #[derive(Debug)]
@@ -47,9 +47,9 @@ impl Process {
 fn ticks(stat: &str) -> Option<Duration> {
     const BEFORE_USER_TIME: usize = 11;
     let (_, behind) = stat.rsplit_once(')')?;
-    let mut times = behind.split_ascii_whitespace().skip(BEFORE_USER_TIME).map(str::parse::<u32>);
+    let mut times = behind.split_ascii_whitespace().skip(BEFORE_USER_TIME).map(str::parse::<u64>);
     let (user, system) = (times.next()?.ok()?, times.next()?.ok()?);
-    TICK.checked_mul(user.checked_add(system)?)
+    Some(Duration::from_millis(user.checked_add(system)?.checked_mul(TICK_MILLISECONDS)?))
 }
 
 fn resident_bytes(status: &str) -> Option<u64> {

@@ -29,7 +29,8 @@ pub(super) struct Watcher {
 /// A request that is watched.
 pub(super) struct Watch {
     format: Option<Format>,
-    trace: Trace,
+    /// Until there is an answer, which ends it.
+    trace: Option<Trace>,
     request_bytes: Arc<AtomicU64>,
     is_grpc: bool,
 }
@@ -67,7 +68,7 @@ impl Watcher {
         if format.is_none() && !trace.is_recording() {
             return None;
         }
-        Some(Watch { format, trace, request_bytes: Arc::default(), is_grpc })
+        Some(Watch { format, trace: Some(trace), request_bytes: Arc::default(), is_grpc })
     }
 }
 
@@ -76,16 +77,14 @@ impl Watcher {
 impl Watch {
     /// The request, with its trace beside it.
     pub(super) fn request(&self, mut request: Request<Body>) -> Request<Body> {
-        if !self.trace.is_recording() {
-            return request;
-        }
-        request.extensions_mut().insert(self.trace.clone());
+        let Some(trace) = self.trace.as_ref().filter(|trace| trace.is_recording()) else { return request };
+        request.extensions_mut().insert(trace.clone());
         let bytes = self.request_bytes.clone();
         request.map(|body| Body::new(Counted { body, bytes }))
     }
 
     /// The answer, watched to its end.
-    pub(super) fn answer(self, watcher: Arc<Watcher>, response: Response) -> Response {
+    pub(super) fn answer(mut self, watcher: Arc<Watcher>, response: Response) -> Response {
         let (mut parts, body) = response.into_parts();
         // A call that failed before its first message has its trailers in front.
         let is_whole = parts.headers.contains_key(GRPC_STATUS);
@@ -95,7 +94,8 @@ impl Watch {
             parts.headers.insert(name, value);
         }
         let format = self.format.filter(|_| has_trailers);
-        if format.is_none() && !self.trace.is_recording() {
+        let trace = self.trace.take().unwrap_or_default();
+        if format.is_none() && !trace.is_recording() {
             return Response::from_parts(parts, body);
         }
         let (status, is_fault) = if self.is_grpc {
@@ -103,9 +103,18 @@ impl Watch {
         } else {
             (Some(parts.status.as_u16()), is_fault(parts.status))
         };
-        let Self { trace, request_bytes, .. } = self;
+        let request_bytes = self.request_bytes.clone();
         let body = Watched { body, watcher, format, trace, status, is_fault, request_bytes, response_bytes: 0 };
         Response::from_parts(parts, Body::new(body))
+    }
+}
+
+impl Drop for Watch {
+    /// Given up before there was an answer.
+    fn drop(&mut self) {
+        if let Some(trace) = self.trace.take() {
+            trace.ended(None, false, self.request_bytes.load(Ordering::Relaxed), 0);
+        }
     }
 }
 

@@ -63,21 +63,26 @@ fn every_remark_stands_above_what_it_is_about() {
 
 #[test]
 fn a_service_is_found_by_its_name() {
-    let service = Service { host: "runtimes.example.com".to_owned(), ..Service::default() };
+    let service: Service = serde_json::from_value(json!({"host": "runtimes.example.com"})).expect("a service");
     assert_eq!(cluster(RUNTIMES, &Servers::of(&service))["type"], "STRICT_DNS");
     assert_eq!(made()["static_resources"]["clusters"][0]["type"], "STATIC");
 }
 
 #[test]
 fn a_server_is_asked_for_its_readiness_where_it_has_one_and_in_the_http_that_it_speaks() {
-    let checks = |service: &Service| cluster(RUNTIMES, &Servers::of(service))["health_checks"].clone();
-    let asked = |service: &Service| checks(service)[0]["http_health_check"].clone();
-    assert_eq!(asked(&Service::default()), json!({"path": "/v2/health/ready", "codec_client_type": "HTTP2"}));
-    let other = Service { health_path: Some("/health".to_owned()), http: UpstreamHttp::AsClient, ..Service::default() };
-    assert_eq!(asked(&other), json!({"path": "/health", "codec_client_type": "HTTP1"}));
-    assert_eq!(checks(&Service { health_path: None, ..Service::default() }), Value::Null);
+    let service = |said: Value| serde_json::from_value::<Service>(said).expect("a service");
+    let of_runtimes = |said| cluster(RUNTIMES, &Servers::of_runtimes(&service(said)))["health_checks"].clone();
+    let of_others = |said| cluster("pool-gpu", &Servers::of(&service(said)))["health_checks"].clone();
+    let asked = |checks: &Value| checks[0]["http_health_check"].clone();
+    let default = of_runtimes(json!({}));
+    assert_eq!(asked(&default), json!({"path": "/v2/health/ready", "codec_client_type": "HTTP2"}));
+    let other = json!({"healthPath": "/health", "http": "AsClient"});
+    let expected = json!({"path": "/health", "codec_client_type": "HTTP1"});
+    assert_eq!([asked(&of_runtimes(other.clone())), asked(&of_others(other))], [expected.clone(), expected]);
+    // A server that is not Modelway's may be unready for one of its models, or have no such path.
+    assert_eq!([of_runtimes(json!({"healthPath": null})), of_others(json!({}))], [Value::Null, Value::Null]);
     // While there is no traffic Envoy would look once a minute.
-    assert_eq!(checks(&Service::default())[0]["no_traffic_interval"], "1s");
+    assert_eq!(default[0]["no_traffic_interval"], "1s");
 }
 
 #[test]
