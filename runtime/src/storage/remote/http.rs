@@ -5,6 +5,8 @@
 mod headers;
 mod index;
 
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -41,6 +43,8 @@ pub(crate) struct Http {
     file: Option<(String, Url)>,
     /// As people write it.
     root: String,
+    /// What the last look has left out, which was said.
+    left_out: Mutex<HashSet<String>>,
 }
 
 // === impl Http ===
@@ -72,7 +76,7 @@ impl Http {
         };
         let client = client.map_err(|reason| StorageError::new(format!("{shown}: {reason}")))?;
         let root = without_secrets(folder.as_str()).trim_end_matches('/').to_owned();
-        Ok(Self { client, folder, file, root })
+        Ok(Self { client, folder, file, root, left_out: Mutex::default() })
     }
 
     async fn list(&self) -> Result<Listed, StoreError> {
@@ -95,8 +99,13 @@ impl Http {
                 Err(error) => return Err(error),
             }
         }
-        for error in &left_out {
-            tracing::warn!(%error, index = label, "a file of the index is left out");
+        {
+            let texts: Vec<_> = left_out.iter().map(ToString::to_string).collect();
+            let mut told = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+            for error in texts.iter().filter(|text| !told.contains(*text)) {
+                tracing::warn!(error, index = label, "a file of the index is left out");
+            }
+            *told = texts.into_iter().collect();
         }
         match left_out.pop() {
             // That is not the files' fault.
