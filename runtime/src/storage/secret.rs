@@ -114,6 +114,7 @@ impl StorageKey {
     }
 
     /// The bucket; `default_bucket` is its older name.
+    #[cfg(any(feature = "s3", test))]
     pub(crate) fn bucket(&self) -> Option<&str> {
         self.bucket.as_deref().or(self.default_bucket.as_deref())
     }

@@ -166,7 +166,7 @@ impl Stores {
     }
 
     #[cfg(not(feature = "s3"))]
-    fn s3(&self, _: Option<StorageKey>, _: Option<&str>, _: &str) -> Result<Source, StorageError> {
+    fn s3(&self, _: Option<&StorageKey>, _: Option<&str>, _: &str) -> Result<Source, StorageError> {
         Err(not_built())
     }
 
