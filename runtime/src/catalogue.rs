@@ -51,7 +51,7 @@ pub struct Catalogue {
     /// Absent when a program made the models.
     source: Option<Source>,
     /// Held by whoever compares the stock with storage.
-    seen: Mutex<Seen>,
+    seen: Arc<Mutex<Seen>>,
     is_settled: AtomicBool,
     /// Somebody else places the models.
     is_to_be_filled: bool,
@@ -139,7 +139,7 @@ impl Catalogue {
             is_settled: AtomicBool::new(!options.preload && options.pinned.is_empty()),
             options,
             source: Some(source),
-            seen: Mutex::new(Seen::first(&found)),
+            seen: Arc::new(Mutex::new(Seen::first(&found))),
             is_to_be_filled: false,
         };
         catalogue.take_over(found, None);
@@ -163,7 +163,7 @@ impl Catalogue {
             residency,
             options,
             source: None,
-            seen: Mutex::default(),
+            seen: Arc::default(),
             is_settled: AtomicBool::new(true),
             is_to_be_filled: false,
         }

@@ -24,6 +24,7 @@ mod tree;
 mod tests;
 
 use std::path::PathBuf;
+#[cfg(feature = "s3")]
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -4,10 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Mutex;
 
 use crate::catalogue::scan::{self, Place};
-use crate::catalogue::watch::Seen;
 use crate::catalogue::{Catalogue, Stock};
 use crate::error::{Error, ErrorKind};
 use crate::fingerprint::Fingerprint;
@@ -26,7 +24,7 @@ impl Catalogue {
             residency: Residency::new(&options, formats),
             options,
             source: None,
-            seen: Mutex::new(Seen::default()),
+            seen: Arc::default(),
             is_settled: true.into(),
             is_to_be_filled: true,
         }

@@ -103,6 +103,10 @@ pub(super) fn scan(tree: &dyn Tree, formats: &[Arc<dyn Format>]) -> io::Result<V
 pub(super) fn scan_folder_of(tree: &dyn Tree, name: &str, formats: &[Arc<dyn Format>]) -> Vec<Found> {
     let mut found = Vec::new();
     let path = tree.root().join(name);
+    // As in a look at everything: the folders of a model are no models without settings of their own.
+    if has_settings(tree, tree.root()) && !has_settings(tree, &path) {
+        return found;
+    }
     if is_plain(name) && tree.is_folder(&path).unwrap_or(false) {
         scan_entry(tree, Entry { path, is_folder: true }, formats, &mut found);
     }
@@ -112,7 +116,8 @@ pub(super) fn scan_folder_of(tree: &dyn Tree, name: &str, formats: &[Arc<dyn For
 
 /// Whether an entry could be called so.
 pub(super) fn is_plain(name: &str) -> bool {
-    !name.is_empty() && !name.contains(['/', '\0']) && !name.starts_with('.') && name != "lost+found"
+    let is_of_a_name = |sign: char| sign != '/' && !sign.is_control();
+    !name.is_empty() && name.chars().all(is_of_a_name) && !name.starts_with('.') && name != "lost+found"
 }
 
 /// Looks at what somebody says is a model: the place itself, a file or folder of any name.

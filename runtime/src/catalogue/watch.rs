@@ -16,7 +16,8 @@ use crate::catalogue::changes::{Earlier, remembered};
 use crate::catalogue::scan::{self, Found};
 use crate::storage::{Source, StorageError, Tree};
 
-/// A look takes at most this part of the time, whatever the interval: storage can be slow.
+/// A look through folders takes at most this part of the time, whatever the interval: file systems can be slow. One at
+/// a store waits most of its time for answers.
 const LOOKS_PART: u32 = 20;
 
 /// After an event, and between the two looks that it makes come sooner: who writes a file here is heard again.
@@ -66,7 +67,7 @@ impl Catalogue {
             tracing::debug!(microseconds, "looked through storage");
             let settling = if is_told { Some(SETTLING) } else { source.settling_time() };
             let wanted = settling.filter(|_| is_unsettled).map_or(interval, |settling| settling.min(interval));
-            least = took.saturating_mul(LOOKS_PART);
+            least = if source.is_remote() { Duration::ZERO } else { took.saturating_mul(LOOKS_PART) };
             pause = wanted.max(least);
         }
     }
@@ -85,16 +86,12 @@ impl Catalogue {
     /// The same, with what follows from the look on a thread of its own.
     async fn poll_aside(self: &Arc<Self>) -> bool {
         let Some(source) = &self.source else { return false };
-        let mut held = self.seen.lock().await;
+        // The thread goes on where nobody waits for it any more.
+        let mut seen = self.seen.clone().lock_owned().await;
         let found = self.look(source, None, scan::scan).await;
-        let (catalogue, mut seen) = (self.clone(), std::mem::take(&mut *held));
-        let taken_over = background::run("storage-look", move || {
-            let is_unsettled = catalogue.take_over_look(&mut seen, found);
-            (seen, is_unsettled)
-        });
-        let Some((seen, is_unsettled)) = taken_over.await else { return false };
-        *held = seen;
-        is_unsettled
+        let catalogue = self.clone();
+        let taken_over = background::run("storage-look", move || catalogue.take_over_look(&mut seen, found));
+        taken_over.await.unwrap_or(false)
     }
 
     fn take_over_look(&self, seen: &mut Seen, found: Result<Vec<Found>, StorageError>) -> bool {
@@ -128,7 +125,9 @@ impl Catalogue {
 
     /// Looks for one model, and takes over what is found at once.
     pub(super) async fn look_for(&self, source: &Source, name: &str) -> Result<(), StorageError> {
-        let _seen = self.seen.lock().await;
+        let mut seen = self.seen.lock().await;
+        // What is remembered of the last look is no longer what is served.
+        seen.is_in_line = false;
         let owned = name.to_owned();
         let mut found = Vec::new();
         if scan::is_plain(name) {

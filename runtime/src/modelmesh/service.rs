@@ -90,8 +90,11 @@ impl model_runtime_server::ModelRuntime for ModelRuntime {
         let key = ModelKey::read(&model_key);
         let size = match (key.address(&model_path), &self.options.stores) {
             (Some(address), Some(stores)) => {
-                let source = stores.open_address(&address).map_err(|error| {
-                    Error::invalid(format!("model '{model_id}' at {} cannot be loaded: {error}", address.label()))
+                let (stores, label) = (stores.clone(), address.label());
+                // It reads the secret and the certificates, the first one what the cache has.
+                let opened = tokio::task::spawn_blocking(move || stores.open_address(&address)).await;
+                let source = opened.map_err(|fault| Error::internal(fault.to_string()))?.map_err(|error| {
+                    Error::invalid(format!("model '{model_id}' at {label} cannot be loaded: {error}"))
                 })?;
                 self.catalogue.place_from(&source, &model_id, key.format()).await?
             }

@@ -185,7 +185,8 @@ impl Drop for Lease {
             return free();
         }
         match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(free)),
+            // From a worker: a thread that gives way would start others that do.
+            Ok(runtime) => drop(runtime.spawn(async move { drop(tokio::task::spawn_blocking(free)) })),
             Err(_) => free(),
         }
     }

@@ -314,11 +314,12 @@ impl Room {
         match end {
             _ if loading.is_unwanted => settled.waiters = loading.waiters,
             // Whoever came after it was given up gets a load of their own.
-            LoadEnd::Cancelled if !loading.waiters.is_empty() => {
+            LoadEnd::Cancelled if !loading.waiters.is_empty() || loading.is_background => {
                 let number = self.number();
                 self.queue.insert((loading.urgency, number), slot.id);
                 let queued = Queued {
                     waiters: loading.waiters,
+                    is_background: loading.is_background,
                     ..Queued::new(loading.urgency, number, None, loading.failures, now)
                 };
                 self.cells.insert(slot.id, Cell { slot: slot.clone(), phase: Phase::Queued(queued) });

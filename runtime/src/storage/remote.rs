@@ -28,7 +28,7 @@ use crate::storage::{Hold, MAX_SETTINGS_BYTES, StorageError};
 /// Files that say what is to be served; they are read with every listing in which they have changed.
 const SETTINGS: [&str; 2] = ["model-settings.json", "config.pbtxt"];
 
-/// They stand in a model's folder or in that of a version.
+/// They stand in a model's folder or in that of a version; where the place is itself a model, at its root.
 const SETTINGS_DEPTH: usize = 3;
 
 /// Settings files that are read at once.
@@ -75,9 +75,14 @@ impl Remote {
 
     /// What stands there now, or only what is called so or stands below it.
     pub(super) async fn look(self: &Arc<Self>, below: Option<&str>) -> Result<Listing, StorageError> {
-        let listed = self.store.list(below).await.map_err(|error| StorageError::new(error.to_string()))?;
-        let wanted = listed.objects.iter().filter(|object| is_settings(&object.key));
+        let mut listed = self.store.list(below).await.map_err(|error| StorageError::new(error.to_string()))?;
         let known = self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if below.is_some() {
+            // Whether the place is itself a model is what the last whole look has found.
+            let of_root = SETTINGS.iter().filter_map(|name| known.get(*name));
+            listed.objects.extend(of_root.map(|settings| settings.object.clone()));
+        }
+        let wanted = listed.objects.iter().filter(|object| is_settings(&object.key));
         let reads: Vec<_> = wanted.cloned().map(|object| self.read_settings(known.get(&object.key), object)).collect();
         let settings: HashMap<_, _> = stream::iter(reads)
             .buffer_unordered(READS_AT_ONCE)
@@ -86,10 +91,12 @@ impl Remote {
             .await
             .map_err(|error: StoreError| StorageError::new(error.to_string()))?;
         let texts = settings.iter().map(|(key, settings)| (key.clone(), settings.text.clone())).collect();
+        // What could not be read now is asked for again in the next look.
+        let settings = settings.into_iter().filter(|(_, settings)| settings.is_for_good());
         {
             let mut known = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
             match below {
-                None => *known = settings,
+                None => *known = settings.collect(),
                 Some(_) => known.extend(settings),
             }
         }
@@ -106,7 +113,7 @@ impl Remote {
         RemoteFiles { store, cache, outdated, objects, is_folder }
     }
 
-    /// What cannot be read for good is the model's fault, and told with it; else the whole look has failed.
+    /// What is refused or gone is the model's fault, and told with it; else the whole look has failed.
     async fn read_settings(&self, known: Option<&Settings>, object: Object) -> Result<Settings, StoreError> {
         if let Some(known) = known.filter(|known| known.object == object) {
             return Ok(known.clone());
@@ -118,7 +125,7 @@ impl Remote {
         loop {
             match download::small(self.store.as_ref(), &object, self.cache.stall_timeout()).await {
                 Ok(text) => return Ok(Settings { object, text: Ok(text.into()) }),
-                Err(error @ StoreError::Denied(_)) => {
+                Err(error @ (StoreError::Denied(_) | StoreError::Gone(_))) => {
                     return Ok(Settings { object, text: Err(error.to_string()) });
                 }
                 Err(error) if !error.is_passing() || tries == TRIES => return Err(error),
@@ -128,9 +135,18 @@ impl Remote {
     }
 }
 
+// === impl Settings ===
+
+impl Settings {
+    /// Whether reading it again would bring the same.
+    fn is_for_good(&self) -> bool {
+        self.text.is_ok() || self.object.size > MAX_SETTINGS_BYTES
+    }
+}
+
 fn is_settings(key: &str) -> bool {
     let mut parts = key.rsplit('/');
-    parts.next().is_some_and(|name| SETTINGS.contains(&name)) && (1..SETTINGS_DEPTH).contains(&parts.count())
+    parts.next().is_some_and(|name| SETTINGS.contains(&name)) && parts.count() < SETTINGS_DEPTH
 }
 
 // === impl RemoteFiles ===

@@ -32,7 +32,16 @@ pub(crate) struct StorageKey {
     pub(crate) headers: BTreeMap<String, String>,
     /// Of `pvc`: the claim.
     pub(crate) name: Option<String>,
+    /// One model's parameters name another place than the secret: the secret's own keys are not for it.
+    #[serde(skip)]
+    pub(crate) is_moved: bool,
 }
+
+/// Whom the secret's keys are for.
+const PLACES: [&str; 2] = ["url", "endpoint_url"];
+
+/// What nobody else is to get.
+const SECRETS: [&str; 4] = ["access_key_id", "secret_access_key", "session_token", "headers"];
 
 /// The keys to look for where none is named, as KServe's puller does.
 const DEFAULT_KEYS: [&str; 2] = ["default_s3", "default"];
@@ -81,6 +90,13 @@ impl StorageKey {
         // serde's own text would show the value that it did not expect.
         let at = |error: serde_json::Error| format!("no JSON at line {} column {}", error.line(), error.column());
         let mut object: Map<String, Value> = serde_json::from_slice(text).map_err(at)?;
+        let text = |of: &Map<String, Value>, name: &str| of.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
+        let is_moved = PLACES.iter().any(|name| {
+            !object.is_empty() && changes.contains_key(*name) && text(changes, name) != text(&object, name)
+        });
+        if is_moved {
+            object.retain(|name, _| !SECRETS.contains(&name.as_str()));
+        }
         object.extend(changes.iter().map(|(name, value)| (name.clone(), value.clone())));
         for (name, value) in &object {
             let is_of_texts = match (name.as_str(), value) {
@@ -93,10 +109,12 @@ impl StorageKey {
             }
         }
         object.retain(|_, value| !value.as_str().is_some_and(str::is_empty));
-        serde_json::from_value(Value::Object(object)).map_err(|_| "not understood".to_owned())
+        let key: Self = serde_json::from_value(Value::Object(object)).map_err(|_| "not understood".to_owned())?;
+        Ok(Self { is_moved, ..key })
     }
 
     /// The bucket; `default_bucket` is its older name.
+    #[cfg(any(feature = "s3", test))]
     pub(crate) fn bucket(&self) -> Option<&str> {
         self.bucket.as_deref().or(self.default_bucket.as_deref())
     }
@@ -168,6 +186,24 @@ mod tests {
         let changes =
             Map::from_iter([("bucket".to_owned(), Value::from("other")), ("more".to_owned(), Value::from(7))]);
         assert_eq!(StorageKey::read(folder.path(), None, &changes).unwrap().bucket(), Some("other"));
+    }
+
+    #[test]
+    fn a_models_parameters_take_no_secret_to_another_place() {
+        let read = |secret: &str, changes: Value| {
+            let folder = self::secret(&[("a", secret)]);
+            StorageKey::read(folder.path(), Some("a"), changes.as_object().unwrap()).unwrap()
+        };
+        let same = read(LOCAL_MINIO, serde_json::json!({"endpoint_url": "http://minio:9000", "url": ""}));
+        assert!(!same.is_moved && same.access_key_id.is_some());
+        let moved = read(LOCAL_MINIO, serde_json::json!({"endpoint_url": "http://elsewhere"}));
+        assert!(moved.is_moved && moved.access_key_id.is_none() && moved.secret_access_key.is_none());
+        let own =
+            serde_json::json!({"endpoint_url": "http://elsewhere", "access_key_id": "a", "secret_access_key": "b"});
+        assert_eq!(read(LOCAL_MINIO, own).access_key_id.as_deref(), Some("a"));
+        let http = r#"{"type": "http", "url": "https://a", "headers": {"authorization": "hush"}}"#;
+        assert!(!read(http, serde_json::json!({})).headers.is_empty());
+        assert!(read(http, serde_json::json!({"url": "https://b"})).headers.is_empty());
     }
 
     #[test]

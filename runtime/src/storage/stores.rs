@@ -108,6 +108,9 @@ impl Stores {
                 Ok(self.volume(claim, Path::new(path)))
             }
             "http" | "https" => {
+                if !is_below_a_url(path) {
+                    return Err(StorageError::new(format!("the path '{path}' leaves the url of the storage key")));
+                }
                 let base = key.url.as_deref().map(|url| url.trim_end_matches('/'));
                 let url = match base {
                     Some(base) if path.is_empty() => base.to_owned(),
@@ -135,7 +138,7 @@ impl Stores {
             match clients.iter().find(|(key, bucket, _)| (key, bucket) == (&wanted.0, &wanted.1)) {
                 Some((_, _, client)) => client.clone(),
                 None => {
-                    let client = s3::Client::new(key, bucket)?;
+                    let client = s3::Client::new(key, bucket, self.options.stall_timeout)?;
                     clients.truncate(MOST_CLIENTS - 1);
                     clients.insert(0, (wanted.0, wanted.1, client.clone()));
                     client
@@ -163,7 +166,7 @@ impl Stores {
     }
 
     #[cfg(not(feature = "s3"))]
-    fn s3(&self, _: Option<StorageKey>, _: Option<&str>, _: &str) -> Result<Source, StorageError> {
+    fn s3(&self, _: Option<&StorageKey>, _: Option<&str>, _: &str) -> Result<Source, StorageError> {
         Err(not_built())
     }
 
@@ -171,6 +174,12 @@ impl Stores {
     fn http(&self, _: &str, _: &StorageKey) -> Result<Source, StorageError> {
         Err(not_built())
     }
+}
+
+/// Whether it stays below a URL that it is appended to, as URLs are read: `%2e` is a dot and a backslash a slash.
+fn is_below_a_url(path: &str) -> bool {
+    let read = path.to_ascii_lowercase().replace("%2e", ".").replace('\\', "/");
+    !read.contains(|sign: char| sign.is_control()) && stays_inside(Path::new(&read))
 }
 
 #[cfg(not(feature = "s3"))]
@@ -190,5 +199,20 @@ impl Address {
     /// For texts.
     pub(crate) fn label(&self) -> String {
         format!("'{}' of the storage key {}", self.path, self.key.as_deref().unwrap_or("(none)"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_stay_below_the_url_that_they_belong_to() {
+        for path in ["", "a", "a/b.joblib", "a%20b", "..a/b"] {
+            assert!(is_below_a_url(path), "{path}");
+        }
+        for path in ["..", "a/../../b", "a/%2E%2e/b", "a\\..\\b", ".\t./b"] {
+            assert!(!is_below_a_url(path), "{path}");
+        }
     }
 }

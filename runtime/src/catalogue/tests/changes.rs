@@ -290,3 +290,26 @@ async fn pinned_models_and_preloads_are_in_memory_when_the_server_says_that_it_i
     assert_eq!(in_memory(&catalogue), ["a", "b"]);
     assert_eq!(catalogue.resident_bytes(), 22);
 }
+
+#[tokio::test]
+async fn what_a_command_has_found_leaves_after_two_looks_as_everything_does() {
+    let storage = storage(&[("m.echo", "echo")], Mode::OnDemand);
+    storage.poll_twice().await;
+    storage.write("n.echo", "echo");
+    storage.catalogue.load("n", None).await.unwrap();
+    storage.catalogue.poll().await;
+    fs::remove_file(storage.folder.path().join("n.echo")).unwrap();
+    storage.catalogue.poll().await;
+    assert_eq!(storage.catalogue.names(), ["m", "n"]);
+    storage.catalogue.poll().await;
+    assert_eq!(storage.catalogue.names(), ["m"]);
+}
+
+#[tokio::test]
+async fn a_folder_in_a_models_own_folder_is_no_model_for_a_command_either() {
+    let settings = r#"{"name": "m", "implementation": "echo", "parameters": {"uri": "./w.echo"}}"#;
+    let storage =
+        storage(&[("model-settings.json", settings), ("w.echo", "echo"), ("parts/p.echo", "echo")], Mode::OnDemand);
+    assert_eq!(storage.catalogue.load("parts", None).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(storage.catalogue.names(), ["m"]);
+}

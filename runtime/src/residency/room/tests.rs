@@ -170,6 +170,26 @@ async fn a_load_that_nobody_waits_for_leaves_the_queue_and_one_under_way_is_told
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_load_that_comes_again_is_wanted_by_those_who_wanted_it_before() {
+    let mut hall = hall(1000, 2, Duration::ZERO);
+    let (asked, wanted) = (hall.slot("asked", 1), hall.slot("wanted", 1));
+    for slot in [&asked, &wanted] {
+        let (first, _answer) = hall.ask(slot, Urgency::Request);
+        hall.begun();
+        hall.room.leave(slot.id, first);
+    }
+    // Someone comes before the loader has noticed: one who waits, and one who does not.
+    let (second, _answer) = hall.ask(&asked, Urgency::Request);
+    assert!(matches!(hall.room.join(&wanted, Urgency::Preload, None, None, hall.clock.now()), Joined::Waiting));
+    for slot in [&asked, &wanted] {
+        hall.room.not_loaded(slot, LoadEnd::Cancelled, hall.clock.now());
+    }
+    hall.room.leave(asked.id, second);
+    assert_eq!(hall.room.state(&asked), State::Unloaded);
+    assert_eq!(hall.begun(), ["wanted"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_longest_unused_makes_room_by_bytes() {
     let mut hall = hall(100, 1, Duration::ZERO);
     let mut slots = Vec::new();

@@ -12,6 +12,9 @@
 
 mod index;
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -110,7 +113,7 @@ impl Cache {
         });
         // The budget may be smaller than it was.
         let excess = cache.lock().used().saturating_sub(budget);
-        cache.free(excess);
+        remove(cache.evict(excess));
         Ok(cache)
     }
 
@@ -134,7 +137,7 @@ impl Cache {
             touch(held.path.clone());
             return Ok(held);
         }
-        self.make_room(&held, store, object)?;
+        self.make_room(&held, store, object).await?;
         let settling = Settling(&held);
         download::download(self, store, object, &held, turn).await?;
         drop(settling);
@@ -174,10 +177,10 @@ impl Cache {
     }
 
     /// Deletes what is not in use, the longest unused first, until so many bytes are free; whether any were.
-    pub(super) fn free(&self, bytes: u64) -> bool {
-        let evicted = self.lock().evict(bytes);
-        let is_any = !evicted.is_empty();
-        self.delete(evicted);
+    pub(super) async fn free(&self, bytes: u64) -> bool {
+        let trash = self.evict(bytes);
+        let is_any = !trash.is_empty();
+        remove_aside(trash).await;
         is_any
     }
 
@@ -203,11 +206,16 @@ impl Cache {
     }
 
     /// Counts the whole file from now on.
-    fn make_room(&self, held: &Held, store: &dyn Store, object: &Object) -> Result<(), StoreError> {
-        let reserved = self.lock().reserve(&held.id, object.size, self.budget);
+    async fn make_room(&self, held: &Held, store: &dyn Store, object: &Object) -> Result<(), StoreError> {
+        let reserved = {
+            let mut index = self.lock();
+            let reserved = index.reserve(&held.id, object.size, self.budget);
+            reserved.map(|evicted| self.set_aside(&index, evicted))
+        };
         match reserved {
-            Ok(evicted) => {
-                self.delete(evicted);
+            Ok(trash) => {
+                // Renamed files still have their bytes: room that was promised is there when they are gone.
+                remove_aside(trash).await;
                 Ok(())
             }
             Err(in_use) => Err(StoreError::NoRoom(format!(
@@ -219,8 +227,14 @@ impl Cache {
         }
     }
 
-    /// Out of the way at once, so that the same file may come again; off the disk soon after.
-    fn delete(&self, evicted: Vec<Id>) {
+    fn evict(&self, bytes: u64) -> Vec<PathBuf> {
+        let mut index = self.lock();
+        let evicted = index.evict(bytes);
+        self.set_aside(&index, evicted)
+    }
+
+    /// Out of the way before anyone can ask for the same file again; what is to be removed from the disk then.
+    fn set_aside(&self, _locked: &MutexGuard<'_, Index>, evicted: Vec<Id>) -> Vec<PathBuf> {
         let mut trash = Vec::new();
         for id in evicted {
             let (from, to) = (self.folder.join("files").join(&id.0), self.trash());
@@ -231,10 +245,7 @@ impl Cache {
             }
             tracing::debug!(id = id.0, "file left the cache");
         }
-        // Renamed files still have their bytes: room that was promised is there when they are gone.
-        for path in trash {
-            let _ = fs::remove_dir_all(path);
-        }
+        trash
     }
 
     fn trash(&self) -> PathBuf {
@@ -248,6 +259,19 @@ impl Cache {
     fn lock(&self) -> MutexGuard<'_, Index> {
         // Nothing under the lock panics; were it so, the index is still the best there is.
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn remove(trash: Vec<PathBuf>) {
+    for path in trash {
+        let _ = fs::remove_dir_all(path);
+    }
+}
+
+/// Large files take long: on a thread where blocking is allowed.
+async fn remove_aside(trash: Vec<PathBuf>) {
+    if !trash.is_empty() {
+        let _ = tokio::task::spawn_blocking(move || remove(trash)).await;
     }
 }
 

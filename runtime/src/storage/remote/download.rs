@@ -109,7 +109,7 @@ impl Download<'_> {
                 Err(error @ StoreError::NoRoom(_)) => {
                     self.discard().await;
                     // Others may have filled the disk; what the cache can do without it gives.
-                    if has_freed || !self.cache.free(self.object.size) {
+                    if has_freed || !self.cache.free(self.object.size).await {
                         return Err(error);
                     }
                     has_freed = true;
@@ -136,6 +136,10 @@ impl Download<'_> {
             Ok(reading) => reading,
             Err(error) => return Ok(Attempt { result: Err(error), bytes: 0, turn }),
         };
+        if reading.from > from {
+            let error = self.corrupt(&format!("byte {from} was asked for and byte {} came", reading.from));
+            return Ok(Attempt { result: Err(error), bytes: 0, turn });
+        }
         let sum = Summing::to_compare(reading.checksum);
         let (part, begin) = (self.held.part(), reading.from);
         let mut writer = Writer::start(part, begin, sum, turn);

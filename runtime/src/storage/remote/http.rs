@@ -5,6 +5,8 @@
 mod headers;
 mod index;
 
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -41,6 +43,8 @@ pub(crate) struct Http {
     file: Option<(String, Url)>,
     /// As people write it.
     root: String,
+    /// What the last look has left out, which was said.
+    left_out: Mutex<HashSet<String>>,
 }
 
 // === impl Http ===
@@ -72,7 +76,7 @@ impl Http {
         };
         let client = client.map_err(|reason| StorageError::new(format!("{shown}: {reason}")))?;
         let root = without_secrets(folder.as_str()).trim_end_matches('/').to_owned();
-        Ok(Self { client, folder, file, root })
+        Ok(Self { client, folder, file, root, left_out: Mutex::default() })
     }
 
     async fn list(&self) -> Result<Listed, StoreError> {
@@ -85,8 +89,29 @@ impl Http {
         let answer = self.send(self.client.get(url).timeout(ANSWER_TIMEOUT), &label).await?;
         let index = Index::read(answer, &label).await?;
         let questions: Vec<_> = index.files.into_iter().map(|file| self.known(file)).collect();
-        let objects = stream::iter(questions).buffered(QUESTIONS_AT_ONCE).try_collect().await?;
-        Ok(Listed { objects, is_file: false })
+        let answers: Vec<_> = stream::iter(questions).buffered(QUESTIONS_AT_ONCE).collect().await;
+        let (mut objects, mut left_out) = (Vec::new(), Vec::new());
+        for answer in answers {
+            match answer {
+                Ok(object) => objects.push(object),
+                // The index is older than its folder.
+                Err(error @ (StoreError::Gone(_) | StoreError::Denied(_))) => left_out.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        {
+            let texts: Vec<_> = left_out.iter().map(ToString::to_string).collect();
+            let mut told = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+            for error in texts.iter().filter(|text| !told.contains(*text)) {
+                tracing::warn!(error, index = label, "a file of the index is left out");
+            }
+            *told = texts.into_iter().collect();
+        }
+        match left_out.pop() {
+            // That is not the files' fault.
+            Some(error) if objects.is_empty() => Err(error),
+            _ => Ok(Listed { objects, is_file: false }),
+        }
     }
 
     /// What the index says is not asked again.
@@ -138,9 +163,12 @@ impl Http {
         if is_other || of.size.is_some_and(|size| size != object.size) {
             return Err(StoreError::Changed(changed(&label)));
         }
+        let Some(from) = of.from else {
+            return Err(StoreError::Corrupt(format!("{label}: a part came that does not say where it begins")));
+        };
         let checksum = object.checksum.or(of.checksum);
         let bytes = answer.bytes_stream().map_err(move |error| fault(error, &label)).boxed();
-        Ok(Reading { from: of.from, bytes, checksum })
+        Ok(Reading { from, bytes, checksum })
     }
 
     async fn send(&self, request: reqwest::RequestBuilder, label: &str) -> Result<Response, StoreError> {

@@ -119,7 +119,9 @@ impl Tree for Listing {
             let itself = self.objects.get(&key);
             itself.into_iter().chain(self.below(&key)).collect::<Vec<_>>()
         });
-        Fingerprint::of_objects(objects.map(|object| (object, object.size)))
+        // Settings that can be read now and could not before are a change.
+        let is_unread = |object: &Object| self.settings.get(&object.key).is_some_and(Result::is_err);
+        Fingerprint::of_objects(objects.map(|object| ((object, is_unread(object)), object.size)))
     }
 
     fn stored(&self, path: &Path, format: Option<String>) -> Stored {

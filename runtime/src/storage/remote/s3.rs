@@ -27,6 +27,12 @@ const MOST_OBJECTS: usize = 2_000_000;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How much longer than a download the connection waits for a store that is silent: the download says more.
+const DOWNLOAD_FIRST: Duration = Duration::from_secs(1);
+
+/// The length of `2026-01-02T03:04:05`.
+const SECONDS: usize = 19;
+
 /// A bucket, and how it is reached.
 #[derive(Clone)]
 pub(crate) struct Client {
@@ -46,20 +52,27 @@ pub(crate) struct S3 {
 // === impl Client ===
 
 impl Client {
-    /// A bucket by a storage key, and where there is none by the usual `AWS_*` variables.
+    /// A bucket by a storage key, and where there is none by the usual `AWS_*` variables. A listing that is silent for
+    /// so long has failed.
     ///
     /// # Errors
     /// Something is missing or not understood.
-    pub(crate) fn new(key: Option<&StorageKey>, bucket: Option<&str>) -> Result<Self, StorageError> {
+    pub(crate) fn new(
+        key: Option<&StorageKey>,
+        bucket: Option<&str>,
+        stall_timeout: Duration,
+    ) -> Result<Self, StorageError> {
         tls::install();
         let mut builder = match key {
             // What the key does not say is not taken from elsewhere: keys of one store sent to another one.
             Some(key) if key.access_key_id.is_some() => AmazonS3Builder::new(),
+            Some(key) if key.is_moved => AmazonS3Builder::new().with_skip_signature(true),
             _ => AmazonS3Builder::from_env(),
         };
         let mut client = ClientOptions::new()
-            // Large files take long; who is silent for long is given up by the download itself.
+            // Large files take long.
             .with_timeout_disabled()
+            .with_read_timeout(stall_timeout.saturating_add(DOWNLOAD_FIRST))
             .with_connect_timeout(CONNECT_TIMEOUT);
         if let Some(key) = key {
             let settings = [
@@ -185,6 +198,8 @@ impl S3 {
             Tag::ETag(etag) if object.tag.is_strong() => Some(etag.clone()),
             _ => None,
         };
+        // Without either nothing tells bytes of another state from those that are there.
+        let from = if etag.is_some() || object.checksum.is_some() { from } else { 0 };
         // An empty file has no byte at which a range could begin.
         let range = Some(from).filter(|&from| from > 0).map(GetRange::Offset);
         let options = GetOptions { if_match: etag, range, ..GetOptions::default() };
@@ -192,9 +207,7 @@ impl S3 {
         let answer = self.client.store.get_opts(&path, options).await;
         let bucket = self.client.bucket.clone();
         let answer = answer.map_err(|error| fault::told(&error, &label, &bucket))?;
-        let is_same = answer.meta.size == object.size
-            && (!object.tag.is_strong() || answer.meta.e_tag.as_deref() == Some(object.tag.text()));
-        if !is_same {
+        if answer.meta.size != object.size || !is_of(&object.tag, &answer.meta) {
             return Err(StoreError::Changed(fault::changed(&label)));
         }
         let is_sum = answer.extensions.get::<Encryption>().is_none();
@@ -232,6 +245,21 @@ impl fmt::Debug for S3 {
     }
 }
 
+/// Whether an answer is of the state that was listed.
+fn is_of(tag: &Tag, meta: &ObjectMeta) -> bool {
+    match (tag, meta.e_tag.as_deref()) {
+        (Tag::ETag(listed), Some(etag)) if !tag.is_strong() => opaque(listed) == opaque(etag),
+        (Tag::ETag(listed), etag) => etag == Some(listed),
+        // A header has no parts of seconds.
+        (Tag::Modified(listed), _) => listed.get(..SECONDS) == meta.last_modified.to_rfc3339().get(..SECONDS),
+    }
+}
+
+/// The tag as weak comparison has it.
+fn opaque(etag: &str) -> &str {
+    etag.strip_prefix("W/").unwrap_or(etag)
+}
+
 fn object(key: &str, meta: &ObjectMeta) -> Object {
     let tag = match &meta.e_tag {
         Some(etag) => Tag::ETag(etag.clone()),
@@ -239,4 +267,28 @@ fn object(key: &str, meta: &ObjectMeta) -> Object {
     };
     let checksum = meta.e_tag.as_deref().and_then(Checksum::of_etag);
     Object { key: key.to_owned(), size: meta.size, tag, checksum }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_of_what_was_listed_by_every_kind_of_tag() {
+        let meta = |e_tag: Option<&str>| ObjectMeta {
+            location: Path::default(),
+            last_modified: Default::default(),
+            size: 1,
+            e_tag: e_tag.map(str::to_owned),
+            version: None,
+        };
+        let etag = |text: &str| Tag::ETag(text.to_owned());
+        assert!(is_of(&etag("\"a\""), &meta(Some("\"a\""))));
+        assert!(!is_of(&etag("\"a\""), &meta(Some("\"b\""))));
+        assert!(!is_of(&etag("\"a\""), &meta(None)));
+        assert!(is_of(&etag("W/\"a\""), &meta(Some("\"a\""))));
+        assert!(!is_of(&etag("W/\"a\""), &meta(Some("W/\"b\""))));
+        assert!(is_of(&Tag::Modified("1970-01-01T00:00:00.123+00:00".to_owned()), &meta(None)));
+        assert!(!is_of(&Tag::Modified("1970-01-01T00:00:01+00:00".to_owned()), &meta(Some("\"a\""))));
+    }
 }

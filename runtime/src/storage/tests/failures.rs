@@ -213,6 +213,21 @@ async fn a_listing_that_fails_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_listing_that_falls_silent_has_failed() {
+    let mut world = World::start().await;
+    world.options.stall_timeout = Duration::from_millis(100);
+    world.server.put("m.text", "m");
+    let catalogue = world.catalogue().await;
+    world.server.put("n.text", "n");
+    world.proxy.fault("list-type=2", Fault::Stall(0), ALWAYS);
+    assert!(!tokio::time::timeout(PATIENCE, catalogue.poll()).await.unwrap());
+    world.proxy.heal();
+    catalogue.poll().await;
+    catalogue.poll().await;
+    assert_eq!(catalogue.names(), ["m", "n"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn settings_that_may_not_be_read_are_their_models_fault_alone() {
     let world = World::start().await;
     world.server.put("m/model-settings.json", "{}");
@@ -223,6 +238,10 @@ async fn settings_that_may_not_be_read_are_their_models_fault_alone() {
     let error = asked(&catalogue, "m").await;
     assert!(error.contains("model-settings.json: s3://models/m/model-settings.json: access denied"), "{error}");
     assert_eq!(asked(&catalogue, "n").await, "1");
+    // They are asked for again.
+    assert!(catalogue.poll().await);
+    assert!(!catalogue.poll().await);
+    assert_eq!(asked(&catalogue, "m").await, "1");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -63,6 +63,7 @@ async fn a_folder_is_what_its_index_lists() {
     let index = serde_json::json!({"files": [
         "iris.text", "empty.text", "churn/config.pbtxt", {"path": "churn/1/model.text"},
         {"path": "churn/2/model.text", "size": 5, "sha256": sha256}, {"path": "bad.text", "size": 23, "sha256": sha256},
+        "gone.text",
     ]});
     server.put("m/index.json", index.to_string());
     let catalogue = over_http(&world, &server.url("m/")).await.unwrap();

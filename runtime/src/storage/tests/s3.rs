@@ -128,3 +128,33 @@ async fn a_model_that_is_broken_is_told_as_one_in_a_folder_is() {
     let states: Vec<_> = catalogue.listings().iter().map(Listing::is_ready).collect();
     assert_eq!(states, [false, false]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_may_be_one_model_with_settings_of_its_own() {
+    let world = World::start().await;
+    let settings =
+        r#"{"name": "f", "implementation": "mlserver_text.Text", "parameters": {"uri": "./w.bin", "version": "v2"}}"#;
+    for (key, text) in
+        [("fraud/model-settings.json", settings), ("fraud/w.bin", "12345"), ("fraud/parts/model.text", "part")]
+    {
+        world.server.put(key, text);
+    }
+    let catalogue = world.open("s3://models/fraud").await.unwrap();
+    assert_eq!(catalogue.names(), ["f"]);
+    assert_eq!(asked_version(&catalogue, "f", Some("v2")).await, "5");
+    // A command finds no more than a look does.
+    assert_eq!(catalogue.load("parts", None).await.unwrap_err().kind(), crate::ErrorKind::NotFound);
+    catalogue.load("f", None).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_is_placed_from_a_store_has_its_settings() {
+    let world = World::start().await;
+    world.server.put("churn/config.pbtxt", "max_batch_size: 4");
+    world.server.put("churn/1/model.text", "1");
+    let source = Stores::new(world.options.clone()).open(&Location::parse("s3://models/churn").unwrap()).unwrap();
+    let formats: Vec<Arc<dyn Format>> = vec![Arc::new(TextFormat { keeps_files: Arc::default() })];
+    let catalogue = Catalogue::to_be_filled(formats, ResidencyOptions::default());
+    catalogue.place_from(&source, "m", None).await.unwrap();
+    assert_eq!(catalogue.find("m", None).await.unwrap().max_batch_size(), Some(4));
+}

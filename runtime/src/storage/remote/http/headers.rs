@@ -14,8 +14,8 @@ use crate::storage::remote::store::Tag;
 pub(super) struct FileHeaders {
     /// Bytes of the whole file.
     pub(super) size: Option<u64>,
-    /// The first byte that the answer has.
-    pub(super) from: u64,
+    /// The first byte that the answer has; none where it is a part and does not say.
+    pub(super) from: Option<u64>,
     pub(super) tag: Option<Tag>,
     pub(super) checksum: Option<Checksum>,
 }
@@ -31,9 +31,9 @@ impl FileHeaders {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let (from, size) = match status {
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
-                text(CONTENT_RANGE).and_then(range).unwrap_or((0, None))
+                text(CONTENT_RANGE).and_then(range).map_or((None, None), |(from, size)| (Some(from), size))
             }
-            _ => (0, text(CONTENT_LENGTH).and_then(|length| length.parse().ok())),
+            _ => (Some(0), text(CONTENT_LENGTH).and_then(|length| length.parse().ok())),
         };
         let etag = text(ETAG).filter(|etag| !etag.is_empty()).map(|etag| Tag::ETag(etag.to_owned()));
         let tag = etag.or_else(|| text(LAST_MODIFIED).map(|time| Tag::Modified(time.to_owned())));
@@ -83,11 +83,12 @@ mod tests {
     #[test]
     fn sizes_are_those_of_whole_files() {
         let whole = of(200, &[("content-length", "10"), ("last-modified", "Tue")]);
-        assert_eq!((whole.size, whole.from, whole.tag), (Some(10), 0, Some(Tag::Modified("Tue".to_owned()))));
+        assert_eq!((whole.size, whole.from, whole.tag), (Some(10), Some(0), Some(Tag::Modified("Tue".to_owned()))));
         let part = of(206, &[("content-length", "5"), ("content-range", "bytes 5-9/10"), ("etag", "\"a\"")]);
-        assert_eq!((part.size, part.from, part.tag), (Some(10), 5, Some(Tag::ETag("\"a\"".to_owned()))));
+        assert_eq!((part.size, part.from, part.tag), (Some(10), Some(5), Some(Tag::ETag("\"a\"".to_owned()))));
         assert_eq!(of(416, &[("content-range", "bytes */0")]).size, Some(0));
-        assert_eq!(of(206, &[("content-range", "lines 1-2/3")]).size, None);
+        let unclear = of(206, &[("content-range", "lines 1-2/3")]);
+        assert_eq!((unclear.size, unclear.from), (None, None));
     }
 
     #[test]
