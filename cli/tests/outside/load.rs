@@ -23,6 +23,15 @@ fn header(answer: &Message, name: &str) -> Option<String> {
     answer.headers.get(name).map(|value| String::from_utf8_lossy(value).into_owned())
 }
 
+/// A report with rates: the first moments of a server are too short for them.
+async fn with_rates(server: &Server) -> String {
+    until("a report with rates", async || {
+        let text = header(&server.rest("digits", &[(ASK, "text")]).await, REPORT).expect("a report");
+        text.contains("cpu_utilization").then_some(text)
+    })
+    .await
+}
+
 #[test]
 fn an_answer_has_the_load_where_it_is_asked_for_and_only_there() {
     tokio().block_on(async {
@@ -30,7 +39,7 @@ fn an_answer_has_the_load_where_it_is_asked_for_and_only_there() {
         let quiet = server.rest("digits", &[]).await;
         assert_eq!((header(&quiet, REPORT), header(&quiet, "endpoint-load-metrics-bin")), (None, None));
 
-        let text = header(&server.rest("digits", &[(ASK, "text")]).await, REPORT).expect("a report");
+        let text = with_rates(&server).await;
         let fields: Vec<_> = text.strip_prefix("TEXT ").expect("a text").split(", ").collect();
         let value = |name: &str| {
             let of_field = |field: &&str| field.strip_prefix(name)?.strip_prefix('=')?.parse::<f64>().ok();
@@ -112,6 +121,8 @@ fn a_real_envoy_reads_every_form_and_weighs_by_it() {
     std::fs::write(&file, bootstrap(server.address()).to_string()).expect("a bootstrap");
     let envoy = Envoy::start_with(tokio.handle(), &file).expect("Envoy takes it");
     tokio.block_on(async {
+        // Envoy weighs by no report without a rate.
+        with_rates(&server).await;
         let logging = Request::post("/logging?paths=*router*:trace,*client_side_weighted*:trace,*orca*:trace", "");
         client::send(envoy.admin(), logging).await.expect("a log level");
         let router = Request::post("/logging?router=trace", "");
