@@ -50,7 +50,7 @@ pub(super) async fn load(
         () = cancelled.cancelled() => return Err(LoadEnd::Cancelled),
     };
     let (formats, cancelled) = (formats.to_vec(), cancelled.clone());
-    let loaded = loaders.run(move || {
+    let loaded = loaders.run(slot.description().fingerprint.bytes(), move || {
         // Downloads that have ended may have waited for a thread.
         if cancelled.is_cancelled() { Err(LoadEnd::Cancelled) } else { read(&formats, local).map_err(LoadEnd::Failed) }
     });

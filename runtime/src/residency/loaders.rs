@@ -1,4 +1,8 @@
-//! The threads that read models: as many as loads may run at once.
+//! The threads that read models: of each kind as many as loads may run at once.
+//!
+//! A large model takes long enough to hold up requests, so its thread gives way to them. A small one is read in less
+//! time than a request waits for its turn, and most of its time is that of requests that wait for it: giving way would
+//! let thousands of small models a second pile up behind the requests for others.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
@@ -13,21 +17,29 @@ const NAME: &str = "model-load";
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// Started with the first load; they end with this.
+/// Bytes of files from which on a load gives way: about a millisecond of reading.
+const LARGE: u64 = 128 << 10;
+
+/// Started with the first load of their kind; they end with this.
 pub(super) struct Loaders {
     count: usize,
-    queue: OnceLock<mpsc::Sender<Work>>,
+    small: OnceLock<mpsc::Sender<Work>>,
+    large: OnceLock<mpsc::Sender<Work>>,
 }
 
 // === impl Loaders ===
 
 impl Loaders {
     pub(super) fn new(count: usize) -> Self {
-        Self { count, queue: OnceLock::new() }
+        Self { count, small: OnceLock::new(), large: OnceLock::new() }
     }
 
-    /// Runs the work on one of the threads.
-    pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    /// Runs the work on one of the threads, for files of so many bytes.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        bytes: u64,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
         let (sender, receiver) = oneshot::channel();
         let work = move || {
             // Whoever has asked may be gone; a panic is this load's failure and nobody else's.
@@ -35,18 +47,25 @@ impl Loaders {
                 let _ = sender.send(outcome);
             }
         };
-        let queue = self.queue.get_or_init(|| start(self.count));
+        let is_large = bytes >= LARGE;
+        let queue = if is_large { &self.large } else { &self.small };
+        let queue = queue.get_or_init(|| start(self.count, is_large));
         queue.send(Box::new(work)).map_err(|_| "no thread could be started for it".to_owned())?;
         receiver.await.map_err(|_| "the reader stopped, see the log".to_owned())
     }
 }
 
-fn start(count: usize) -> mpsc::Sender<Work> {
+fn start(count: usize, gives_way: bool) -> mpsc::Sender<Work> {
     let (sender, receiver) = mpsc::channel();
     let receiver = Arc::new(Mutex::new(receiver));
     for _ in 0..count {
         let receiver = receiver.clone();
-        let started = thread::Builder::new().name(NAME.to_owned()).spawn(move || serve(&receiver));
+        let started = thread::Builder::new().name(NAME.to_owned()).spawn(move || {
+            if gives_way {
+                background::give_way();
+            }
+            serve(&receiver);
+        });
         if let Err(error) = started {
             tracing::error!(%error, thread = NAME, "cannot start a thread");
         }
@@ -55,7 +74,6 @@ fn start(count: usize) -> mpsc::Sender<Work> {
 }
 
 fn serve(queue: &Mutex<mpsc::Receiver<Work>>) {
-    background::give_way();
     loop {
         // Held while it waits: the others wait for the lock instead.
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
