@@ -34,12 +34,11 @@ async fn of_folder(program: &Program, models: &Models, layout: &str, folder: &Pa
         starts.push(runtime.started_in().as_secs_f64() * 1e3);
     }
     let mut runtime = program.serve(folder, &["--poll-interval", INTERVAL]).await?;
-    let (cpu, before) = (runtime.cpu().read_now()?, runtime.looks().len());
+    let before = runtime.looks().len();
     sleep(IDLE).await;
-    let (cpu, looks) = (runtime.cpu().read_now()? - cpu, runtime.looks());
+    let looks = runtime.looks();
     let looks: Vec<f64> = looks.iter().skip(before).map(|took| took.as_secs_f64() * 1e3).collect();
     ensure!(!looks.is_empty(), "no look through storage in {IDLE:?}");
-    let cpu = cpu as f64 / 1e6 / looks.len() as f64;
     let mut noticed = Vec::new();
     for number in 0..FILES {
         let name = format!("new{number}");
@@ -56,7 +55,6 @@ async fn of_folder(program: &Program, models: &Models, layout: &str, folder: &Pa
     Ok(vec![
         Row::alone(&name("start until ready"), "ms", Side::new("the process's start until it says ready", starts)),
         Row::alone(&name("one look, time"), "ms", Side::new(&at_interval, looks)),
-        Row::alone(&name("one look, CPU"), "ms", Side::one("of an idle runtime", cpu)),
         Row::alone(&name("a new file is noticed"), "ms", Side::new(&at_interval, noticed)),
     ])
 }
