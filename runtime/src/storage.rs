@@ -39,7 +39,7 @@ pub use stores::Stores;
 pub(crate) use tree::{Entry, Tree};
 
 /// The thread that looks, as system tools show it.
-const LOOK: &str = "storage-look";
+pub(crate) const LOOK: &str = "storage-look";
 
 /// Bytes of a settings file that are read at most.
 pub(crate) const MAX_SETTINGS_BYTES: u64 = 1 << 20;

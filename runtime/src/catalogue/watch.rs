@@ -14,7 +14,7 @@ use crate::background;
 use crate::catalogue::Catalogue;
 use crate::catalogue::changes::{Earlier, remembered};
 use crate::catalogue::scan::{self, Found};
-use crate::storage::{Source, StorageError, Tree};
+use crate::storage::{LOOK, Source, StorageError, Tree};
 
 /// A look through folders takes at most this part of the time, whatever the interval: file systems can be slow. One at
 /// a store waits most of its time for answers.
@@ -90,7 +90,7 @@ impl Catalogue {
         let mut seen = self.seen.clone().lock_owned().await;
         let found = self.look(source, None, scan::scan).await;
         let catalogue = self.clone();
-        let taken_over = background::run("storage-look", move || catalogue.take_over_look(&mut seen, found));
+        let taken_over = background::run(LOOK, move || catalogue.take_over_look(&mut seen, found));
         taken_over.await.unwrap_or(false)
     }
 

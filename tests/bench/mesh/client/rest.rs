@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::{Buf as _, BufMut as _, BytesMut};
+use modelway_bench::http1::{content_length, head_end};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -80,14 +81,4 @@ impl Connection {
         ensure!(length > 0, "the answer ends too early: {:?}", String::from_utf8_lossy(&self.received));
         Ok(())
     }
-}
-
-fn head_end(received: &[u8]) -> Option<usize> {
-    received.windows(4).position(|window| window == b"\r\n\r\n").map(|position| position + 4)
-}
-
-fn content_length(head: &[u8]) -> Option<usize> {
-    let head = std::str::from_utf8(head).ok()?;
-    let value = head.lines().find_map(|line| line.strip_prefix("content-length: "))?;
-    value.trim().parse().ok()
 }

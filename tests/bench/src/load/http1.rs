@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, bail};
 use bytes::{Buf as _, Bytes, BytesMut};
+use modelway_bench::http1::{content_length, head_end};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -77,14 +78,4 @@ fn head(call: &Call, length: usize, is_probe: bool) -> Bytes {
     }
     head.push_str(&format!("content-type: application/json\r\ncontent-length: {length}\r\n\r\n"));
     head.into()
-}
-
-fn head_end(received: &[u8]) -> Option<usize> {
-    received.windows(4).position(|window| window == b"\r\n\r\n").map(|position| position + 4)
-}
-
-fn content_length(head: &[u8]) -> Option<usize> {
-    let head = std::str::from_utf8(head).ok()?;
-    let value = head.lines().find_map(|line| line.strip_prefix("content-length: "))?;
-    value.trim().parse().ok()
 }
