@@ -117,6 +117,7 @@ impl<'p> Call<'p> {
         }
         match Self::of_segments(path, skipped, names, is_grpc) {
             Self::Rest(_) | Self::Grpc | Self::OpenAi if !is_canonical => Self::Ambiguous,
+            Self::Rest(call) if has_parameters(path.get(call.span.start..).unwrap_or_default()) => Self::Ambiguous,
             // A model's path in any reading must not slip past the decision.
             Self::Other if otherwise.is_model => Self::Ambiguous,
             call => call,
@@ -158,7 +159,8 @@ impl<'p> Call<'p> {
             return Self::Other;
         }
         let version = match rest {
-            [b"versions", version, ..] if !version.is_empty() => {
+            // OpenAI's models have none.
+            [b"versions", version, ..] if protocol != Protocol::OpenAi && !version.is_empty() => {
                 Some(Segment { name: version, at: place(path, position + 1) })
             }
             _ => None,
@@ -208,6 +210,12 @@ fn is_grpc_content(content_type: &[u8]) -> bool {
 /// and HTTP/1 drops spaces at a value's ends, which makes another name of it.
 pub(crate) fn can_be_header_value(name: &[u8]) -> bool {
     !name.iter().any(u8::is_ascii_control) && name.trim_ascii() == name
+}
+
+/// Whether the model, the word `versions` or the version has path parameters (`;a=b`): what a servlet
+/// container leaves out, and other servers take for a part of the name. Where it is one, it is sent as `%3B`.
+fn has_parameters(from_model: &[u8]) -> bool {
+    from_model.split(|&byte| byte == b'/').take(3).any(|segment| segment.contains(&b';'))
 }
 
 fn before_query(path: &[u8]) -> &[u8] {

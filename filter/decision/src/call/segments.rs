@@ -123,10 +123,21 @@ impl<'p> Decoded<'p> {
 pub(super) fn is_canonical(name: &[u8]) -> bool {
     !name.is_empty()
         && name != b"."
-        && name != b".."
         && !name.contains(&b'\\')
         && can_be_header_value(name)
-        && !name.split(|&byte| byte == b'/').any(|part| part == b"..")
+        && !is_resolved(name)
+        && !(name.contains(&b'%') && is_resolved(&percent_decoded(name)))
+}
+
+/// Whether some server takes the segment, or a part of it, for a step up or for nothing: servlet
+/// containers look at it without its parameters (`..;a=b`).
+fn is_resolved(name: &[u8]) -> bool {
+    let mut parts = name.split(|byte| matches!(byte, b'/' | b'\\'));
+    parts.any(|part| match part.split(|&byte| byte == b';').next() {
+        Some(b"..") => true,
+        Some(b"" | b".") => part.contains(&b';'),
+        _ => false,
+    })
 }
 
 /// Where the segment of this number stands in a path.

@@ -151,6 +151,18 @@ fn a_model_path_that_has_a_second_reading_is_ambiguous() {
         "/v2/;a\\b/models/iris/infer",
         "/v2//models/;iris/infer",
         "/v2/a%5Cb/../models/iris/infer",
+        "/v2/models/y/..;/x/infer",
+        "/v2/models/y/..;a=b/x/infer",
+        "/v2/models/y/%2e%2e%3b/x/infer",
+        "/v2/models/y/%252e%252e/x/infer",
+        "/v2/models/y/z%252f..%252f..%252fx/infer",
+        "/v2/models/y/z%255c..%255c..%255cx/infer",
+        "/v2/models/;a=b/x/infer",
+        "/v2/models/.;/x/infer",
+        "/v2/models/x/..;",
+        "/v2/models/x;a=b/infer",
+        "/v2/models/x/versions;a=b/2/infer",
+        "/v2/models/x/versions/2;a=b/infer",
     ] {
         assert_eq!(rest(path), Call::Ambiguous, "{path}");
     }
@@ -208,6 +220,8 @@ fn paths_of_v1_and_openai_that_have_a_second_reading_are_ambiguous() {
         "/v1/./chat/completions",
         "/openai/v1/x/../embeddings",
         "/v1;a=b/embeddings",
+        "/v1/models/x;a=b:predict",
+        "/openai/v1/models/x;a=b",
         "/x/../openai/v1/embeddings",
     ] {
         assert_eq!(rest(path), Call::Ambiguous, "{path}");
