@@ -38,7 +38,7 @@ up: wasm binary models ## start the same and stay until Ctrl-C
 test: wasm binary models ## all tests: Rust, the built filter in a test host and in a real Envoy, the demo
 	@$(STEP) "tests" cargo test --workspace --no-fail-fast
 	@$(STEP) "demo, on a free port" $(MODELWAY) up --port 0 tests/demo/mesh.yaml -- $(PYTHON) tests/demo/check.py .tools/demo/expected.json
-	@$(STEP) "fuzzing the readers, 8 s each" env FUZZ_SEED=1 tests/fuzz/run.sh 8
+	@$(STEP) "fuzzing the readers, 50,000 inputs each" env FUZZ_SEED=1 tests/fuzz/run.sh 50000
 	@$(STEP) "the other releases of Envoy, what differs most" tests/matrix.sh short
 
 soak: wasm binary ## what takes long: every case on every release of Envoy, a million requests with memory watched, a storm and a mesh for minutes
@@ -49,7 +49,7 @@ soak: wasm binary ## what takes long: every case on every release of Envoy, a mi
 	@$(STEP) "every case on the other releases of Envoy" tests/matrix.sh full
 
 fuzz: setup ## fuzz the readers of requests and configurations for FUZZ_SECONDS each
-	@$(STEP) "fuzzing the readers, $(FUZZ_SECONDS) s each" tests/fuzz/run.sh $(FUZZ_SECONDS)
+	@$(STEP) "fuzzing the readers, $(FUZZ_SECONDS) s each" tests/fuzz/run.sh $(FUZZ_SECONDS)s
 
 lint: setup deny ## rustfmt, clippy on both targets, cargo deny
 	@$(STEP) "rustfmt" cargo fmt --all --check
