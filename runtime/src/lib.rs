@@ -39,6 +39,7 @@ mod storage;
 mod tensor;
 #[cfg(test)]
 mod testing;
+mod text;
 mod traces;
 
 pub mod formats;
@@ -56,3 +57,4 @@ pub use residency::{Loaded, Mode, ResidencyOptions, default_memory};
 pub use server::{Listener, Options, Server};
 pub use storage::{Location, StorageError, StorageOptions, Stores};
 pub use tensor::{DataType, Tensor, TensorData};
+pub use text::{Finish, Likely, Piece, Prompt, Sampling, TextEvent, TextModel, TextRequest, TextStream};

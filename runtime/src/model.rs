@@ -17,6 +17,7 @@ use crate::metrics::{Part, Stopwatch, Timed};
 use crate::parameter::Parameters;
 use crate::residency::Lease;
 use crate::tensor::{DataType, Tensor};
+use crate::text::TextModel;
 
 /// Responses as they come; the stream ends after the last one or after an error.
 pub type ResponseStream = Pin<Box<dyn Stream<Item = Result<InferResponse, Error>> + Send>>;
@@ -155,6 +156,11 @@ pub trait Model: Send + Sync + 'static {
     /// Whether a request may be answered by several responses (what Triton calls decoupled).
     fn is_streaming(&self) -> bool {
         false
+    }
+
+    /// The same model as one that goes on with texts, if it is a language model.
+    fn text(self: Arc<Self>) -> Option<Arc<dyn TextModel>> {
+        None
     }
 
     /// Answers one request. Returns at once; the work happens in the stream or behind it.
