@@ -1,0 +1,136 @@
+//! Panels of f32, f16 and bf16: for every input, the weights of the panel's outputs side by side.
+
+use super::PANEL;
+use super::multiply::Tile;
+use crate::buffer::numbers_mut;
+use crate::instructions::Task;
+use crate::simd::{Float, Simd};
+
+/// Inputs that are summed up before they are added to the total: shorter sums round less, and the
+/// piece of a panel stays in the first cache.
+const PIECE: usize = 256;
+
+/// How far ahead of its use a panel is asked for.
+const AHEAD: usize = 2048;
+
+/// The sums of one panel and one block of `ROWS` rows.
+pub(crate) struct FloatTile<'a, W, const ROWS: usize> {
+    /// inputs x PANEL.
+    pub(crate) panel: &'a [W],
+    /// inputs x ROWS.
+    pub(crate) input: &'a [f32],
+    pub(crate) tile: &'a mut Tile,
+}
+
+/// Makes f32 of a panel that several blocks of rows need.
+pub(crate) struct Widen<'a, W> {
+    pub(crate) panel: &'a [W],
+    pub(crate) to: &'a mut [f32],
+}
+
+/// Rows into blocks, interleaved: for every input, the block's rows side by side.
+pub(crate) fn pack_input(rows: &[f32], inputs: usize, block: &mut [f32]) {
+    let count = rows.len() / inputs.max(1);
+    if count == 1 {
+        block.copy_from_slice(rows);
+        return;
+    }
+    // In pieces that stay in the first cache, since every line of the block is visited by each row.
+    const STEP: usize = 64;
+    for start in (0..inputs).step_by(STEP) {
+        let end = (start + STEP).min(inputs);
+        for (index, row) in rows.chunks_exact(inputs).enumerate() {
+            let column = block[start * count + index..].iter_mut().step_by(count);
+            for (to, from) in column.zip(&row[start..end]) {
+                *to = *from;
+            }
+        }
+    }
+}
+
+/// Puts a row of weights into its column of a panel; false if a weight is not finite there.
+pub(crate) fn pack_row<W: Float>(panel: &mut [u8], column: usize, row: &[f32]) -> bool {
+    let panel = numbers_mut::<W>(panel, row.len() * PANEL);
+    let mut finite = true;
+    for (to, from) in panel[column..].iter_mut().step_by(PANEL).zip(row) {
+        *to = W::from_f32(*from);
+        finite &= to.to_f32().is_finite();
+    }
+    finite
+}
+
+pub(crate) fn row<W: Float>(panels: &[W], panel: usize, column: usize, values: &mut [f32]) {
+    if values.is_empty() {
+        return;
+    }
+    let start = panel * values.len() * PANEL + column;
+    for (to, from) in values.iter_mut().zip(panels[start..].iter().step_by(PANEL)) {
+        *to = from.to_f32();
+    }
+}
+
+// === impl FloatTile ===
+
+impl<W: Float, const ROWS: usize> Task for FloatTile<'_, W, ROWS> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        if ROWS > S::FLOAT_ROWS {
+            return;
+        }
+        let inputs = self.input.len() / ROWS;
+        assert!(self.panel.len() >= inputs * PANEL, "a panel for every input");
+        for row in &mut self.tile[..ROWS] {
+            row.fill(0.0);
+        }
+        let mut start = 0;
+        while start < inputs {
+            let end = (start + PIECE).min(inputs);
+            let mut part = 0;
+            while part < PANEL {
+                let mut sums = [[simd.splat(0.0); 2]; ROWS];
+                for position in start..end {
+                    // SAFETY: position < inputs and part + 2 * LANES <= PANEL, so that both loads are
+                    // inside of `panel` by the assertion; the hint may point anywhere.
+                    let weights = unsafe {
+                        let at = self.panel.as_ptr().add(position * PANEL + part);
+                        simd.prefetch(at.cast::<u8>().wrapping_add(AHEAD));
+                        if size_of::<W>() == 4 {
+                            simd.prefetch(at.cast::<u8>().wrapping_add(AHEAD + 64));
+                        }
+                        [W::load(simd, at), W::load(simd, at.add(S::LANES))]
+                    };
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        // SAFETY: `input` has inputs x ROWS values.
+                        let value = simd.splat(unsafe { *self.input.get_unchecked(position * ROWS + row) });
+                        sums[0] = simd.fma(value, weights[0], sums[0]);
+                        sums[1] = simd.fma(value, weights[1], sums[1]);
+                    }
+                }
+                for (row, sums) in self.tile.iter_mut().zip(sums) {
+                    for (index, sum) in sums.into_iter().enumerate() {
+                        let total = &mut row[part + index * S::LANES..];
+                        simd.write(total, simd.add(simd.read(total), sum));
+                    }
+                }
+                part += 2 * S::LANES;
+            }
+            start = end;
+        }
+    }
+}
+
+// === impl Widen ===
+
+impl<W: Float> Task for Widen<'_, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for (from, to) in self.panel.chunks_exact(S::LANES).zip(self.to.chunks_exact_mut(S::LANES)) {
+            // SAFETY: a chunk has LANES values.
+            simd.write(to, unsafe { W::load(simd, from.as_ptr()) });
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Blocks of rows times panels, spread over threads.
+
+use super::float::{FloatTile, Widen, pack_input};
+use super::int8::{Int8Block, Int8Tile, RoundRows, panel_bytes};
+use super::{Matrix, PANEL, Precision};
+use crate::columns::Columns;
+use crate::instructions::Instructions;
+use crate::simd::Float;
+use half::{bf16, f16};
+use rayon::prelude::*;
+
+/// The most rows of a block, for any set of instructions.
+pub(crate) const MAX_ROWS: usize = 12;
+
+/// The sums of a block of rows and a panel.
+pub(crate) type Tile = [[f32; PANEL]; MAX_ROWS];
+
+/// Multiplications below which a second thread costs more than it brings.
+const WORTH_A_THREAD: usize = 1 << 16;
+
+/// Rows cut into blocks whose sizes differ by one at most.
+#[derive(Clone, Copy)]
+struct Blocks {
+    rows: usize,
+    count: usize,
+}
+
+/// What each thread needs for itself.
+struct Scratch {
+    tile: Tile,
+    wide: Vec<f32>,
+}
+
+/// Where the sums go.
+struct Output<'a> {
+    columns: Columns<'a>,
+    bias: Option<&'a [f32]>,
+    outputs: usize,
+}
+
+/// Calls a tile's task for a number of rows that is known at run time.
+macro_rules! with_rows {
+    ($rows:expr, $constant:ident => $body:expr) => {
+        match $rows {
+            1 => with_rows!(@ $constant, 1, $body),
+            2 => with_rows!(@ $constant, 2, $body),
+            3 => with_rows!(@ $constant, 3, $body),
+            4 => with_rows!(@ $constant, 4, $body),
+            5 => with_rows!(@ $constant, 5, $body),
+            6 => with_rows!(@ $constant, 6, $body),
+            7 => with_rows!(@ $constant, 7, $body),
+            8 => with_rows!(@ $constant, 8, $body),
+            9 => with_rows!(@ $constant, 9, $body),
+            10 => with_rows!(@ $constant, 10, $body),
+            11 => with_rows!(@ $constant, 11, $body),
+            _ => with_rows!(@ $constant, 12, $body),
+        }
+    };
+    (@ $constant:ident, $rows:literal, $body:expr) => {{
+        const $constant: usize = $rows;
+        $body
+    }};
+}
+
+pub(crate) fn multiply(
+    matrix: &Matrix,
+    instructions: Instructions,
+    input: &[f32],
+    rows: usize,
+    bias: Option<&[f32]>,
+    output: &mut [f32],
+) {
+    if rows == 0 || matrix.outputs == 0 {
+        return;
+    }
+    let output = Output { columns: Columns::new(output, matrix.outputs), bias, outputs: matrix.outputs };
+    match matrix.precision {
+        Precision::F32 => multiply_float::<f32>(matrix, instructions, input, rows, &output),
+        Precision::F16 => multiply_float::<f16>(matrix, instructions, input, rows, &output),
+        Precision::Bf16 => multiply_float::<bf16>(matrix, instructions, input, rows, &output),
+        Precision::Int8 => multiply_int8(matrix, instructions, input, rows, &output),
+    }
+}
+
+fn multiply_float<W: Float>(
+    matrix: &Matrix,
+    instructions: Instructions,
+    input: &[f32],
+    rows: usize,
+    output: &Output<'_>,
+) {
+    let inputs = matrix.inputs;
+    let blocks = Blocks::new(rows, instructions.float_rows());
+    let mut packed = Vec::new();
+    let packed: &[f32] = if rows == 1 {
+        input
+    } else {
+        packed.resize(rows * inputs, 0.0);
+        let mut pieces = Vec::with_capacity(blocks.count);
+        let mut rest = packed.as_mut_slice();
+        for block in 0..blocks.count {
+            let (first, count) = blocks.get(block);
+            let (piece, after) = rest.split_at_mut(count * inputs);
+            rest = after;
+            pieces.push((&input[first * inputs..(first + count) * inputs], piece));
+        }
+        let least = (WORTH_A_THREAD / 8).div_ceil(MAX_ROWS * inputs.max(1));
+        pieces.into_par_iter().with_min_len(least).for_each(|(rows, piece)| pack_input(rows, inputs, piece));
+        &packed
+    };
+    let panels: &[W] = matrix.panels.numbers();
+    let panel_length = inputs * PANEL;
+    // Weights narrower than f32 are widened once where several blocks need them.
+    let widen = size_of::<W>() < 4 && blocks.count > 1;
+    for_each_panel(matrix, rows, |panel_index, scratch| {
+        let panel = &panels[panel_index * panel_length..][..panel_length];
+        if widen {
+            scratch.wide.resize(panel_length, 0.0);
+            instructions.run(Widen { panel, to: &mut scratch.wide });
+        }
+        for block in 0..blocks.count {
+            let (first, count) = blocks.get(block);
+            let input = &packed[first * inputs..(first + count) * inputs];
+            let Scratch { tile, wide } = scratch;
+            if widen {
+                with_rows!(count, ROWS => instructions.run(FloatTile::<f32, ROWS> { panel: wide, input, tile }));
+            } else {
+                with_rows!(count, ROWS => instructions.run(FloatTile::<W, ROWS> { panel, input, tile }));
+            }
+            output.write(panel_index, first, &tile[..count]);
+        }
+    });
+}
+
+fn multiply_int8(matrix: &Matrix, instructions: Instructions, input: &[f32], rows: usize, output: &Output<'_>) {
+    let inputs = matrix.inputs;
+    let blocks = Blocks::new(rows, instructions.int8_rows());
+    let round = |block: usize| -> Int8Block {
+        let (first, count) = blocks.get(block);
+        instructions.run(RoundRows { rows: &input[first * inputs..(first + count) * inputs], inputs })
+    };
+    let rounded: Vec<Int8Block> = if rows * inputs < WORTH_A_THREAD / 8 {
+        (0..blocks.count).map(round).collect()
+    } else {
+        (0..blocks.count).into_par_iter().map(round).collect()
+    };
+    let panels = matrix.panels.bytes();
+    let panel_length = panel_bytes(inputs);
+    for_each_panel(matrix, rows, |panel_index, scratch| {
+        let panel = &panels[panel_index * panel_length..][..panel_length];
+        for (index, block) in rounded.iter().enumerate() {
+            let (first, count) = blocks.get(index);
+            let tile = &mut scratch.tile;
+            with_rows!(count, ROWS => instructions.run(Int8Tile::<ROWS> { panel, block, tile }));
+            output.write(panel_index, first, &tile[..count]);
+        }
+    });
+}
+
+/// Calls `work` for every panel, neighbours on one thread as far as work is spread evenly.
+fn for_each_panel(matrix: &Matrix, rows: usize, work: impl Fn(usize, &mut Scratch) + Sync) {
+    let panels = matrix.panel_count();
+    let new_scratch = || Scratch { tile: [[0.0; PANEL]; MAX_ROWS], wide: Vec::new() };
+    let least = WORTH_A_THREAD.div_ceil(rows * matrix.inputs.max(1) * PANEL);
+    if panels <= least {
+        let mut scratch = new_scratch();
+        for panel in 0..panels {
+            work(panel, &mut scratch);
+        }
+        return;
+    }
+    // Eight pieces a thread: enough to even out a thread that is held up.
+    let least = least.max(panels / (8 * rayon::current_num_threads()));
+    (0..panels).into_par_iter().with_min_len(least).for_each_init(new_scratch, |scratch, panel| work(panel, scratch));
+}
+
+// === impl Blocks ===
+
+impl Blocks {
+    fn new(rows: usize, most: usize) -> Self {
+        Self { rows, count: rows.div_ceil(most) }
+    }
+
+    /// The first row of a block, and how many it has.
+    fn get(self, block: usize) -> (usize, usize) {
+        let first = block * self.rows / self.count;
+        let end = (block + 1) * self.rows / self.count;
+        (first, end - first)
+    }
+}
+
+// === impl Output ===
+
+impl Output<'_> {
+    fn write(&self, panel: usize, first_row: usize, sums: &[[f32; PANEL]]) {
+        let column = panel * PANEL;
+        let count = PANEL.min(self.outputs - column);
+        for (index, sums) in sums.iter().enumerate() {
+            // SAFETY: every panel is computed once, by one thread, and its columns are no other's.
+            let to = unsafe { self.columns.piece(first_row + index, column, count) };
+            match self.bias {
+                Some(bias) => {
+                    for ((to, sum), bias) in to.iter_mut().zip(sums).zip(&bias[column..]) {
+                        *to = sum + bias;
+                    }
+                }
+                None => to.copy_from_slice(&sums[..count]),
+            }
+        }
+    }
+}

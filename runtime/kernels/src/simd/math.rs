@@ -1,0 +1,74 @@
+//! Functions of vectors that machines have no instruction for.
+
+use super::{MAX_LANES, Simd};
+
+/// Adding and taking this away rounds to a whole number, ties to even, for magnitudes below 2^22.
+const ROUND: f32 = 12_582_912.0;
+
+/// ln 2 in two parts: the first has few enough bits that its product with a whole number is exact.
+const LN2_HIGH: f32 = 0.693_359_4;
+const LN2_LOW: f32 = -2.121_944_4e-4;
+
+/// (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2, highest power first (Cephes, `expf`).
+const EXP: [f32; 6] = [1.987_569_2e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
+
+/// erfcx(z) / t in powers of t = 1 / (1 + z / 2), highest first: a minimax fit for z in 0..=10.5,
+/// within 2.2e-8 of it.
+const ERFCX: [f32; 10] = [
+    0.010_813_766,
+    -0.115_460_13,
+    0.411_105_17,
+    -0.647_018_13,
+    0.402_860_54,
+    -0.088_868_454,
+    0.222_443_24,
+    0.239_269_04,
+    0.282_787_13,
+    0.282_067_8,
+];
+
+#[inline(always)]
+fn polynomial<S: Simd>(simd: S, coefficients: &[f32], x: S::Floats) -> S::Floats {
+    let mut result = simd.splat(0.0);
+    for coefficient in coefficients {
+        result = simd.fma(result, x, simd.splat(*coefficient));
+    }
+    result
+}
+
+/// e^x within two units in the last place; 0 for what is too small, infinity for what is too great.
+#[inline(always)]
+pub(crate) fn exp<S: Simd>(simd: S, x: S::Floats) -> S::Floats {
+    // The bounds stand first, so that NaN stays what it is.
+    let x = simd.min(simd.splat(89.0), simd.max(simd.splat(-104.0), x));
+    let n = simd.fma(x, simd.splat(std::f32::consts::LOG2_E), simd.splat(ROUND));
+    let n = simd.sub(n, simd.splat(ROUND));
+    let r = simd.fma(n, simd.splat(-LN2_HIGH), x);
+    let r = simd.fma(n, simd.splat(-LN2_LOW), r);
+    let tail = polynomial(simd, &EXP, r);
+    let mantissa = simd.add(simd.fma(simd.mul(r, r), tail, r), simd.splat(1.0));
+    simd.scale(mantissa, n)
+}
+
+/// e^(z^2) erfc(z) for z >= 0 (up to 10.5), within 3e-7 of it.
+#[inline(always)]
+pub(crate) fn erfcx<S: Simd>(simd: S, z: S::Floats) -> S::Floats {
+    let one = simd.splat(1.0);
+    let t = simd.div(one, simd.fma(z, simd.splat(0.5), one));
+    simd.mul(t, polynomial(simd, &ERFCX, t))
+}
+
+/// The sum of all lanes, in one order for each number of lanes.
+#[inline(always)]
+pub(crate) fn sum<S: Simd>(simd: S, a: S::Floats) -> f32 {
+    let mut lanes = [0.0; MAX_LANES];
+    simd.write(&mut lanes, a);
+    let mut count = S::LANES;
+    while count > 1 {
+        count /= 2;
+        for lane in 0..count {
+            lanes[lane] += lanes[lane + count];
+        }
+    }
+    lanes[0]
+}

@@ -1,0 +1,173 @@
+//! Plain loops over eight values, which compilers turn into what the target has (SSE2, NEON).
+
+use super::Simd;
+use half::{bf16, f16};
+
+const LANES: usize = 8;
+
+/// Needs nothing of the machine.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+/// Whether a fused multiply-add is an instruction of the target, and not a call of the C library.
+const FUSED: bool = cfg!(target_arch = "aarch64");
+
+#[inline(always)]
+fn map2(a: [f32; LANES], b: [f32; LANES], function: impl Fn(f32, f32) -> f32) -> [f32; LANES] {
+    let mut result = [0.0; LANES];
+    for lane in 0..LANES {
+        result[lane] = function(a[lane], b[lane]);
+    }
+    result
+}
+
+/// 2^n for n in -126..=127.
+#[inline(always)]
+fn power_of_two(n: i32) -> f32 {
+    f32::from_bits(((n + 127) << 23) as u32)
+}
+
+// === impl Portable ===
+
+impl Simd for Portable {
+    type Floats = [f32; LANES];
+    type Integers = [i32; LANES];
+    type Weights = [u8; 4 * LANES];
+    type Quad = [i8; 4];
+
+    const LANES: usize = LANES;
+    const FLOAT_ROWS: usize = 3;
+    const INT8_ROWS: usize = 3;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::Floats {
+        [value; LANES]
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> Self::Floats {
+        // SAFETY: the caller's promise; no alignment is asked for.
+        unsafe { from.cast::<[f32; LANES]>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const f16) -> Self::Floats {
+        // SAFETY: the caller's promise; no alignment is asked for.
+        unsafe { from.cast::<[f16; LANES]>().read_unaligned() }.map(f16::to_f32)
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const bf16) -> Self::Floats {
+        // SAFETY: the caller's promise; no alignment is asked for.
+        let values = unsafe { from.cast::<[bf16; LANES]>().read_unaligned() };
+        values.map(|value| f32::from_bits(u32::from(value.to_bits()) << 16))
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, values: Self::Floats) {
+        // SAFETY: the caller's promise; no alignment is asked for.
+        unsafe { to.cast::<[f32; LANES]>().write_unaligned(values) }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, _from: *const u8) {}
+
+    #[inline(always)]
+    fn add(self, a: Self::Floats, b: Self::Floats) -> Self::Floats {
+        map2(a, b, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Self::Floats, b: Self::Floats) -> Self::Floats {
+        map2(a, b, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Self::Floats, b: Self::Floats) -> Self::Floats {
+        map2(a, b, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    fn div(self, a: Self::Floats, b: Self::Floats) -> Self::Floats {
+        map2(a, b, |a, b| a / b)
+    }
+
+    #[inline(always)]
+    fn fma(self, a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats {
+        let mut result = c;
+        for lane in 0..LANES {
+            result[lane] = if FUSED { a[lane].mul_add(b[lane], c[lane]) } else { a[lane] * b[lane] + c[lane] };
+        }
+        result
+    }
+
+    #[inline(always)]
+    fn max(self, a: Self::Floats, b: Self::Floats) -> Self::Floats {
+        map2(a, b, |a, b| if a > b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn min(self, a: Self::Floats, b: Self::Floats) -> Self::Floats {
+        map2(a, b, |a, b| if a < b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn abs(self, a: Self::Floats) -> Self::Floats {
+        a.map(f32::abs)
+    }
+
+    #[inline(always)]
+    fn by_sign(self, sign: Self::Floats, negative: Self::Floats, positive: Self::Floats) -> Self::Floats {
+        let mut result = positive;
+        for lane in 0..LANES {
+            if sign[lane].is_sign_negative() {
+                result[lane] = negative[lane];
+            }
+        }
+        result
+    }
+
+    #[inline(always)]
+    fn scale(self, a: Self::Floats, n: Self::Floats) -> Self::Floats {
+        // In two steps, since 2^n itself may be out of range.
+        map2(a, n, |a, n| {
+            let n = n as i32;
+            let half = n >> 1;
+            a * power_of_two(half) * power_of_two(n - half)
+        })
+    }
+
+    #[inline(always)]
+    fn start(self, _activations: i32) -> Self::Integers {
+        [0; LANES]
+    }
+
+    #[inline(always)]
+    unsafe fn load_weights(self, from: *const u8) -> Self::Weights {
+        // SAFETY: the caller's promise; bytes need no alignment.
+        unsafe { from.cast::<[u8; 4 * LANES]>().read() }
+    }
+
+    #[inline(always)]
+    unsafe fn load_quad(self, from: *const i8) -> Self::Quad {
+        // SAFETY: the caller's promise; bytes need no alignment.
+        unsafe { from.cast::<[i8; 4]>().read() }
+    }
+
+    #[inline(always)]
+    fn dot(self, sum: Self::Integers, weights: Self::Weights, activations: Self::Quad) -> Self::Integers {
+        let mut result = sum;
+        for lane in 0..LANES {
+            for part in 0..4 {
+                let weight = i32::from(weights[4 * lane + part]) - 128;
+                result[lane] += weight * i32::from(activations[part]);
+            }
+        }
+        result
+    }
+
+    #[inline(always)]
+    fn to_floats(self, a: Self::Integers) -> Self::Floats {
+        a.map(|value| value as f32)
+    }
+}
