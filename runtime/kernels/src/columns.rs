@@ -24,6 +24,15 @@ impl<'a> Columns<'a> {
         Self { values: values.as_mut_ptr(), length: values.len(), width, borrowed: PhantomData }
     }
 
+    /// Asks for the memory of a piece ahead of its use. Rows are far from each other, and a processor
+    /// waits for each when it writes them one after the other.
+    pub(crate) fn expect(&self, row: usize, column: usize, count: usize) {
+        let start = row * self.width + column;
+        for at in (0..count).step_by(crate::buffer::LINE / size_of::<f32>()) {
+            prefetch(self.values.wrapping_add(start + at));
+        }
+    }
+
     /// `count` values of `row`, from `column` on.
     ///
     /// # Safety
@@ -39,3 +48,13 @@ impl<'a> Columns<'a> {
         unsafe { std::slice::from_raw_parts_mut(self.values.add(start), count) }
     }
 }
+
+#[cfg(target_arch = "x86_64")]
+fn prefetch(at: *const f32) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    // SAFETY: a hint, which may point anywhere; every x86-64 has it.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn prefetch(_at: *const f32) {}

@@ -12,7 +12,7 @@ pub(crate) mod avx512;
 mod math;
 mod portable;
 
-pub(crate) use math::{erfcx, exp, sum};
+pub(crate) use math::{ROUND, erfcx, exp, greatest_lane, sum};
 pub(crate) use portable::Portable;
 
 use half::{bf16, f16};
@@ -51,6 +51,9 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// # Safety
     /// `LANES` values must be writable.
     unsafe fn store(self, to: *mut f32, values: Self::Floats);
+    /// # Safety
+    /// `LANES` bytes must be writable.
+    unsafe fn store_lowest_bytes(self, to: *mut i8, values: Self::Floats);
     /// Asks for a cache line ahead of its use. Any address is allowed: it is only a hint.
     fn prefetch(self, from: *const u8);
 
@@ -97,6 +100,14 @@ pub(crate) trait Simd: Copy + Send + Sync {
         assert!(to.len() >= Self::LANES, "a vector's worth of values");
         // SAFETY: as many values as are written, by the assertion.
         unsafe { self.store(to.as_mut_ptr(), values) }
+    }
+
+    /// Writes the lowest byte of each value's bits.
+    #[inline(always)]
+    fn write_lowest_bytes(self, to: &mut [i8], values: Self::Floats) {
+        assert!(to.len() >= Self::LANES, "a vector's worth of values");
+        // SAFETY: as many bytes as are written, by the assertion.
+        unsafe { self.store_lowest_bytes(to.as_mut_ptr(), values) }
     }
 }
 

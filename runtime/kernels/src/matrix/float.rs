@@ -2,27 +2,27 @@
 
 use super::PANEL;
 use super::multiply::Tile;
-use crate::buffer::numbers_mut;
+use crate::buffer::{LINE, numbers_mut};
 use crate::instructions::Task;
 use crate::simd::{Float, Simd};
 
 /// Inputs that are summed up before they are added to the total: shorter sums round less, and the
-/// piece of a panel stays in the first cache.
-const PIECE: usize = 256;
+/// piece of a panel stays in the first cache for all blocks of rows.
+pub(crate) const PIECE: usize = 256;
 
-/// How far ahead of its use a panel is asked for.
-const AHEAD: usize = 2048;
-
-/// The sums of one panel and one block of `ROWS` rows.
+/// Adds to the sums of one panel and one block of `ROWS` rows. The inputs are all there are, or one
+/// piece: the sums are the same.
 pub(crate) struct FloatTile<'a, W, const ROWS: usize> {
     /// inputs x PANEL.
     pub(crate) panel: &'a [W],
     /// inputs x ROWS.
     pub(crate) input: &'a [f32],
     pub(crate) tile: &'a mut Tile,
+    /// Memory that will be needed next, asked for at the pace at which the panel is read.
+    pub(crate) next: *const u8,
 }
 
-/// Makes f32 of a panel that several blocks of rows need.
+/// Makes f32 of a piece of a panel that several blocks of rows need.
 pub(crate) struct Widen<'a, W> {
     pub(crate) panel: &'a [W],
     pub(crate) to: &'a mut [f32],
@@ -30,7 +30,7 @@ pub(crate) struct Widen<'a, W> {
 
 /// Rows into blocks, interleaved: for every input, the block's rows side by side.
 pub(crate) fn pack_input(rows: &[f32], inputs: usize, block: &mut [f32]) {
-    let count = rows.len() / inputs.max(1);
+    let count = rows.len() / inputs;
     if count == 1 {
         block.copy_from_slice(rows);
         return;
@@ -81,9 +81,6 @@ impl<W: Float, const ROWS: usize> Task for FloatTile<'_, W, ROWS> {
         }
         let inputs = self.input.len() / ROWS;
         assert!(self.panel.len() >= inputs * PANEL, "a panel for every input");
-        for row in &mut self.tile[..ROWS] {
-            row.fill(0.0);
-        }
         let mut start = 0;
         while start < inputs {
             let end = (start + PIECE).min(inputs);
@@ -92,15 +89,14 @@ impl<W: Float, const ROWS: usize> Task for FloatTile<'_, W, ROWS> {
                 let mut sums = [[simd.splat(0.0); 2]; ROWS];
                 for position in start..end {
                     // SAFETY: position < inputs and part + 2 * LANES <= PANEL, so that both loads are
-                    // inside of `panel` by the assertion; the hint may point anywhere.
+                    // inside of `panel` by the assertion.
                     let weights = unsafe {
                         let at = self.panel.as_ptr().add(position * PANEL + part);
-                        simd.prefetch(at.cast::<u8>().wrapping_add(AHEAD));
-                        if size_of::<W>() == 4 {
-                            simd.prefetch(at.cast::<u8>().wrapping_add(AHEAD + 64));
-                        }
                         [W::load(simd, at), W::load(simd, at.add(S::LANES))]
                     };
+                    for offset in (0..2 * S::LANES * size_of::<W>()).step_by(LINE) {
+                        simd.prefetch(self.next.wrapping_add((position * PANEL + part) * size_of::<W>() + offset));
+                    }
                     for (row, sums) in sums.iter_mut().enumerate() {
                         // SAFETY: `input` has inputs x ROWS values.
                         let value = simd.splat(unsafe { *self.input.get_unchecked(position * ROWS + row) });

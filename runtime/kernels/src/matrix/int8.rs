@@ -9,10 +9,10 @@
 //! weights of each output side by side, kept as weight + 128.
 
 use super::PANEL;
-use super::multiply::Tile;
+use super::multiply::{AHEAD, Tile};
 use crate::buffer::numbers_mut;
 use crate::instructions::Task;
-use crate::simd::Simd;
+use crate::simd::{ROUND, Simd, greatest_lane, sum};
 
 /// Inputs that share a scale. With a thirty-fold outlier among every hundred inputs, the product's
 /// error relative to its norm is 1.4% for groups of 32, 1.9% for 64, 2.4% for 128 and 4.5% for one of
@@ -21,9 +21,6 @@ pub(crate) const GROUP: usize = 64;
 
 /// Bytes of a group's scales in a panel.
 const SCALES: usize = PANEL * 4;
-
-/// How far ahead of its use a panel is asked for.
-const AHEAD: usize = 2048;
 
 /// Inputs of the group that begins at `start`, in whole quads: the last group may be shorter.
 fn group_length(inputs: usize, start: usize) -> usize {
@@ -63,7 +60,7 @@ pub(crate) fn pack_row(panel: &mut [u8], column: usize, row: &[f32]) -> bool {
             // What is beyond the input is multiplied with 0; it must only be a weight.
             quad.fill(128);
             for (to, weight) in quad.iter_mut().zip(weights) {
-                *to = ((weight * inverse).round_ties_even() as i32 + 128) as u8;
+                *to = ((weight * inverse + ROUND).to_bits() as u8).wrapping_add(128);
             }
         }
     }
@@ -119,7 +116,7 @@ impl Task for RoundRows<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Int8Block {
-        let count = self.rows.len() / self.inputs.max(1);
+        let count = self.rows.len() / self.inputs;
         let groups = groups(self.inputs);
         let mut block = Int8Block {
             quads: vec![0; self.inputs.next_multiple_of(4) * count],
@@ -127,18 +124,20 @@ impl Task for RoundRows<'_> {
             sums: vec![0; groups * count],
             inputs: self.inputs,
         };
-        if count == 0 {
-            return block;
-        }
         for (index, row) in self.rows.chunks_exact(self.inputs).enumerate() {
             for (group, values) in row.chunks(GROUP).enumerate() {
-                let mut padded = [0.0; GROUP];
-                padded[..values.len()].copy_from_slice(values);
-                let (rounded, scale, sum) = round_group(simd, &padded);
-                block.scales[group * count + index] = scale;
-                block.sums[group * count + index] = sum;
+                let rounded = match values.first_chunk::<GROUP>() {
+                    Some(values) => round_group(simd, values),
+                    None => {
+                        let mut padded = [0.0; GROUP];
+                        padded[..values.len()].copy_from_slice(values);
+                        round_group(simd, &padded)
+                    }
+                };
+                block.scales[group * count + index] = rounded.scale;
+                block.sums[group * count + index] = rounded.sum;
                 let quads = block.quads[group * GROUP * count..].chunks_exact_mut(4 * count);
-                for (to, from) in quads.zip(rounded.chunks_exact(4)) {
+                for (to, from) in quads.zip(rounded.values.chunks_exact(4)) {
                     to[4 * index..4 * index + 4].copy_from_slice(from);
                 }
             }
@@ -148,8 +147,14 @@ impl Task for RoundRows<'_> {
 }
 
 /// Whole numbers in -127..=127, their scale and their sum.
+struct Rounded {
+    values: [i8; GROUP],
+    scale: f32,
+    sum: i32,
+}
+
 #[inline(always)]
-fn round_group<S: Simd>(simd: S, values: &[f32; GROUP]) -> ([i8; GROUP], f32, i32) {
+fn round_group<S: Simd>(simd: S, values: &[f32; GROUP]) -> Rounded {
     let mut greatest = simd.splat(0.0);
     let mut nan_if_not_finite = simd.splat(0.0);
     for values in values.chunks_exact(S::LANES) {
@@ -157,19 +162,19 @@ fn round_group<S: Simd>(simd: S, values: &[f32; GROUP]) -> ([i8; GROUP], f32, i3
         greatest = simd.max(simd.abs(values), greatest);
         nan_if_not_finite = simd.fma(values, simd.splat(0.0), nan_if_not_finite);
     }
-    let mut lanes = [0.0; crate::simd::MAX_LANES];
-    simd.write(&mut lanes, greatest);
-    let greatest = lanes.iter().fold(0.0_f32, |greatest, value| greatest.max(*value));
+    let greatest = greatest_lane(simd, greatest);
     let scale = greatest / 127.0;
     let inverse = if scale > f32::MIN_POSITIVE { 127.0 / greatest } else { 0.0 };
     let mut rounded = [0; GROUP];
-    let mut sum = 0;
-    for (to, value) in rounded.iter_mut().zip(values) {
-        // Adding 1.5 * 2^23 rounds to even and leaves the whole number in the lowest bits.
-        *to = (value * inverse + 12_582_912.0).to_bits() as i8;
-        sum += i32::from(*to);
+    // What `ROUND` has been added to has the whole number in its lowest bits. A sum of 64 such
+    // numbers is exact in f32, too.
+    let mut total = simd.splat(0.0);
+    for (to, values) in rounded.chunks_exact_mut(S::LANES).zip(values.chunks_exact(S::LANES)) {
+        let value = simd.fma(simd.read(values), simd.splat(inverse), simd.splat(ROUND));
+        simd.write_lowest_bytes(to, value);
+        total = simd.add(total, simd.sub(value, simd.splat(ROUND)));
     }
-    (rounded, scale + crate::simd::sum(simd, nan_if_not_finite), sum)
+    Rounded { values: rounded, scale: scale + sum(simd, nan_if_not_finite), sum: sum(simd, total) as i32 }
 }
 
 // === impl Int8Tile ===
@@ -190,9 +195,6 @@ impl<const ROWS: usize> Task for Int8Tile<'_, ROWS> {
                 && self.block.sums.len() >= groups(inputs) * ROWS,
             "a panel and a block for every input"
         );
-        for row in &mut self.tile[..ROWS] {
-            row.fill(0.0);
-        }
         let (mut panel, mut quads) = (self.panel.as_ptr(), self.block.quads.as_ptr());
         for (group, start) in (0..inputs).step_by(GROUP).enumerate() {
             let length = group_length(inputs, start);
@@ -230,7 +232,8 @@ impl<const ROWS: usize> Task for Int8Tile<'_, ROWS> {
                     for (index, sum) in sums.into_iter().enumerate() {
                         let total = &mut self.tile[row][part + index * S::LANES..];
                         let scaled = simd.mul(simd.to_floats(sum), scales[index]);
-                        simd.write(total, simd.fma(scaled, scale, simd.read(total)));
+                        let before = if group == 0 { simd.splat(0.0) } else { simd.read(total) };
+                        simd.write(total, simd.fma(scaled, scale, before));
                     }
                 }
                 part += 2 * S::LANES;

@@ -1,6 +1,6 @@
 //! Blocks of rows times panels, spread over threads.
 
-use super::float::{FloatTile, Widen, pack_input};
+use super::float::{FloatTile, PIECE, Widen, pack_input};
 use super::int8::{Int8Block, Int8Tile, RoundRows, panel_bytes};
 use super::{Matrix, PANEL, Precision};
 use crate::columns::Columns;
@@ -11,6 +11,9 @@ use rayon::prelude::*;
 
 /// The most rows of a block, for any set of instructions.
 pub(crate) const MAX_ROWS: usize = 12;
+
+/// How far ahead of its use a panel is asked for, in bytes.
+pub(crate) const AHEAD: usize = 2048;
 
 /// The sums of a block of rows and a panel.
 pub(crate) type Tile = [[f32; PANEL]; MAX_ROWS];
@@ -26,8 +29,10 @@ struct Blocks {
 }
 
 /// What each thread needs for itself.
+#[derive(Default)]
 struct Scratch {
-    tile: Tile,
+    /// One for each block of rows.
+    tiles: Vec<Tile>,
     wide: Vec<f32>,
 }
 
@@ -73,6 +78,15 @@ pub(crate) fn multiply(
     if rows == 0 || matrix.outputs == 0 {
         return;
     }
+    if matrix.inputs == 0 {
+        for row in output.chunks_exact_mut(matrix.outputs) {
+            match bias {
+                Some(bias) => row.copy_from_slice(bias),
+                None => row.fill(0.0),
+            }
+        }
+        return;
+    }
     let output = Output { columns: Columns::new(output, matrix.outputs), bias, outputs: matrix.outputs };
     match matrix.precision {
         Precision::F32 => multiply_float::<f32>(matrix, instructions, input, rows, &output),
@@ -104,30 +118,54 @@ fn multiply_float<W: Float>(
             rest = after;
             pieces.push((&input[first * inputs..(first + count) * inputs], piece));
         }
-        let least = (WORTH_A_THREAD / 8).div_ceil(MAX_ROWS * inputs.max(1));
+        let least = (WORTH_A_THREAD / 8).div_ceil(MAX_ROWS * inputs);
         pieces.into_par_iter().with_min_len(least).for_each(|(rows, piece)| pack_input(rows, inputs, piece));
         &packed
     };
     let panels: &[W] = matrix.panels.numbers();
     let panel_length = inputs * PANEL;
-    // Weights narrower than f32 are widened once where several blocks need them.
-    let widen = size_of::<W>() < 4 && blocks.count > 1;
+    // For two blocks, converting twice is faster than a detour through memory.
+    let widen = blocks.count > 2;
     for_each_panel(matrix, rows, |panel_index, scratch| {
         let panel = &panels[panel_index * panel_length..][..panel_length];
-        if widen {
-            scratch.wide.resize(panel_length, 0.0);
-            instructions.run(Widen { panel, to: &mut scratch.wide });
-        }
-        for block in 0..blocks.count {
-            let (first, count) = blocks.get(block);
-            let input = &packed[first * inputs..(first + count) * inputs];
-            let Scratch { tile, wide } = scratch;
-            if widen {
-                with_rows!(count, ROWS => instructions.run(FloatTile::<f32, ROWS> { panel: wide, input, tile }));
-            } else {
-                with_rows!(count, ROWS => instructions.run(FloatTile::<W, ROWS> { panel, input, tile }));
+        let Scratch { tiles, wide } = scratch;
+        tiles.clear();
+        tiles.resize(blocks.count, [[0.0; PANEL]; MAX_ROWS]);
+        if blocks.count == 1 {
+            let tile = &mut tiles[0];
+            let next = panel.as_ptr().cast::<u8>().wrapping_add(AHEAD);
+            with_rows!(rows, ROWS => instructions.run(FloatTile::<W, ROWS> { panel, input: packed, tile, next }));
+            output.write(panel_index, 0, &tile[..rows]);
+        } else {
+            // A piece of the panel at a time, so that it stays near while all blocks of rows pass by,
+            // and narrow weights are widened once.
+            for start in (0..inputs).step_by(PIECE) {
+                let length = PIECE.min(inputs - start);
+                let panel = &panel[start * PANEL..][..length * PANEL];
+                if widen {
+                    wide.resize(length * PANEL, 0.0);
+                    instructions.run(Widen { panel, to: wide });
+                }
+                let last = start + length == inputs;
+                for (block, tile) in tiles.iter_mut().enumerate() {
+                    // The first block asks for the next piece, the others for what is near anyway.
+                    let next = if block == 0 { panel.as_ptr_range().end.cast() } else { wide.as_ptr().cast() };
+                    let (first, count) = blocks.get(block);
+                    if last {
+                        output.expect(panel_index, first, count);
+                    }
+                    let input = &packed[first * inputs + start * count..][..length * count];
+                    if widen {
+                        let panel = wide.as_slice();
+                        with_rows!(count, ROWS => instructions.run(FloatTile::<f32, ROWS> { panel, input, tile, next }));
+                    } else {
+                        with_rows!(count, ROWS => instructions.run(FloatTile::<W, ROWS> { panel, input, tile, next }));
+                    }
+                    if last {
+                        output.write(panel_index, first, &tile[..count]);
+                    }
+                }
             }
-            output.write(panel_index, first, &tile[..count]);
         }
     });
 }
@@ -148,9 +186,11 @@ fn multiply_int8(matrix: &Matrix, instructions: Instructions, input: &[f32], row
     let panel_length = panel_bytes(inputs);
     for_each_panel(matrix, rows, |panel_index, scratch| {
         let panel = &panels[panel_index * panel_length..][..panel_length];
+        scratch.tiles.resize(1, [[0.0; PANEL]; MAX_ROWS]);
+        let tile = &mut scratch.tiles[0];
         for (index, block) in rounded.iter().enumerate() {
             let (first, count) = blocks.get(index);
-            let tile = &mut scratch.tile;
+            output.expect(panel_index, first, count);
             with_rows!(count, ROWS => instructions.run(Int8Tile::<ROWS> { panel, block, tile }));
             output.write(panel_index, first, &tile[..count]);
         }
@@ -160,10 +200,9 @@ fn multiply_int8(matrix: &Matrix, instructions: Instructions, input: &[f32], row
 /// Calls `work` for every panel, neighbours on one thread as far as work is spread evenly.
 fn for_each_panel(matrix: &Matrix, rows: usize, work: impl Fn(usize, &mut Scratch) + Sync) {
     let panels = matrix.panel_count();
-    let new_scratch = || Scratch { tile: [[0.0; PANEL]; MAX_ROWS], wide: Vec::new() };
-    let least = WORTH_A_THREAD.div_ceil(rows * matrix.inputs.max(1) * PANEL);
+    let least = WORTH_A_THREAD.div_ceil(rows * matrix.inputs * PANEL);
     if panels <= least {
-        let mut scratch = new_scratch();
+        let mut scratch = Scratch::default();
         for panel in 0..panels {
             work(panel, &mut scratch);
         }
@@ -171,7 +210,10 @@ fn for_each_panel(matrix: &Matrix, rows: usize, work: impl Fn(usize, &mut Scratc
     }
     // Eight pieces a thread: enough to even out a thread that is held up.
     let least = least.max(panels / (8 * rayon::current_num_threads()));
-    (0..panels).into_par_iter().with_min_len(least).for_each_init(new_scratch, |scratch, panel| work(panel, scratch));
+    (0..panels)
+        .into_par_iter()
+        .with_min_len(least)
+        .for_each_init(Scratch::default, |scratch, panel| work(panel, scratch));
 }
 
 // === impl Blocks ===
@@ -192,6 +234,12 @@ impl Blocks {
 // === impl Output ===
 
 impl Output<'_> {
+    fn expect(&self, panel: usize, first_row: usize, rows: usize) {
+        for row in first_row..first_row + rows {
+            self.columns.expect(row, panel * PANEL, PANEL);
+        }
+    }
+
     fn write(&self, panel: usize, first_row: usize, sums: &[[f32; PANEL]]) {
         let column = panel * PANEL;
         let count = PANEL.min(self.outputs - column);
@@ -204,7 +252,11 @@ impl Output<'_> {
                         *to = sum + bias;
                     }
                 }
-                None => to.copy_from_slice(&sums[..count]),
+                None => match to.first_chunk_mut::<PANEL>() {
+                    // Of known length, so that nothing is called for it.
+                    Some(to) => *to = *sums,
+                    None => to.copy_from_slice(&sums[..count]),
+                },
             }
         }
     }

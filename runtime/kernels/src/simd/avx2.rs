@@ -62,6 +62,18 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn store_lowest_bytes(self, to: *mut i8, values: Self::Floats) {
+        // SAFETY: `self` exists only where the machine has these instructions; memory by the caller's promise.
+        unsafe {
+            // The lowest bytes of four values into the lowest four bytes of each half.
+            let order = _mm_set_epi8(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 12, 8, 4, 0);
+            let bytes = _mm256_shuffle_epi8(_mm256_castps_si256(values), _mm256_broadcastsi128_si256(order));
+            let (low, high) = (_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
+            _mm_storel_epi64(to.cast(), _mm_unpacklo_epi32(low, high));
+        }
+    }
+
+    #[inline(always)]
     fn prefetch(self, from: *const u8) {
         // SAFETY: `self` exists only where the machine has these instructions.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }

@@ -61,6 +61,12 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn store_lowest_bytes(self, to: *mut i8, values: Self::Floats) {
+        // SAFETY: `self` exists only where the machine has these instructions; memory by the caller's promise.
+        unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_castps_si512(values))) }
+    }
+
+    #[inline(always)]
     fn prefetch(self, from: *const u8) {
         // SAFETY: `self` exists only where the machine has these instructions.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }

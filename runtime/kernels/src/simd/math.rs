@@ -3,7 +3,8 @@
 use super::{MAX_LANES, Simd};
 
 /// Adding and taking this away rounds to a whole number, ties to even, for magnitudes below 2^22.
-const ROUND: f32 = 12_582_912.0;
+/// The lowest bits are the number then, in two's complement.
+pub(crate) const ROUND: f32 = 12_582_912.0;
 
 /// ln 2 in two parts: the first has few enough bits that its product with a whole number is exact.
 const LN2_HIGH: f32 = 0.693_359_4;
@@ -68,6 +69,23 @@ pub(crate) fn sum<S: Simd>(simd: S, a: S::Floats) -> f32 {
         count /= 2;
         for lane in 0..count {
             lanes[lane] += lanes[lane + count];
+        }
+    }
+    lanes[0]
+}
+
+/// The greatest of all lanes, none of which is NaN.
+#[inline(always)]
+pub(crate) fn greatest_lane<S: Simd>(simd: S, a: S::Floats) -> f32 {
+    let mut lanes = [0.0; MAX_LANES];
+    simd.write(&mut lanes, a);
+    let mut count = S::LANES;
+    while count > 1 {
+        count /= 2;
+        for lane in 0..count {
+            // Not `f32::max`, which is several instructions for the sake of NaN.
+            let (a, b) = (lanes[lane], lanes[lane + count]);
+            lanes[lane] = if a > b { a } else { b };
         }
     }
     lanes[0]

@@ -70,6 +70,12 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    unsafe fn store_lowest_bytes(self, to: *mut i8, values: Self::Floats) {
+        // SAFETY: the caller's promise; bytes need no alignment.
+        unsafe { to.cast::<[i8; LANES]>().write(values.map(|value| value.to_bits() as i8)) }
+    }
+
+    #[inline(always)]
     fn prefetch(self, _from: *const u8) {}
 
     #[inline(always)]
