@@ -54,7 +54,7 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// # Safety
     /// `LANES` bytes must be writable.
     unsafe fn store_lowest_bytes(self, to: *mut i8, values: Self::Floats);
-    /// Asks for a cache line ahead of its use. Any address is allowed: it is only a hint.
+    /// Asks for a cache line ahead of its use, into the second cache. Any address is allowed: it is only a hint.
     fn prefetch(self, from: *const u8);
 
     fn add(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;

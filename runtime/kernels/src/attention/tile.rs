@@ -5,7 +5,7 @@ use super::cache::{BLOCK, Cache, CachePrecision, padded};
 use crate::columns::Columns;
 use crate::instructions::Task;
 use crate::shape::Heads;
-use crate::simd::{Float, Simd, exp, sum};
+use crate::simd::{Float, Simd, exp, greatest_lane, sum};
 use half::f16;
 use std::ops::Range;
 
@@ -161,6 +161,35 @@ fn multiply_keys<S: Simd, T: Float, const COUNT: usize>(
     }
 }
 
+/// `output = output * shrink + weights x values`, for `VECTORS` vectors of the output. `values` are
+/// one row for each weight, `stride` apart.
+#[inline(always)]
+fn add_values<S: Simd, T: Float, const VECTORS: usize>(
+    simd: S,
+    shrink: f32,
+    weights: &[f32],
+    values: &[T],
+    stride: usize,
+    output: &mut [f32],
+) {
+    let end = weights.len().saturating_sub(1) * stride + VECTORS * S::LANES;
+    assert!(values.len() >= end, "values for every weight");
+    let mut totals = [simd.splat(0.0); VECTORS];
+    for (index, total) in totals.iter_mut().enumerate() {
+        *total = simd.mul(simd.read(&output[index * S::LANES..]), simd.splat(shrink));
+    }
+    for (position, weight) in weights.iter().enumerate() {
+        for (index, total) in totals.iter_mut().enumerate() {
+            // SAFETY: the last value that is read is before `end`, by the assertion inside of `values`.
+            let value = unsafe { T::load(simd, values.as_ptr().add(position * stride + index * S::LANES)) };
+            *total = simd.fma(simd.splat(*weight), value, *total);
+        }
+    }
+    for (index, total) in totals.into_iter().enumerate() {
+        simd.write(&mut output[index * S::LANES..], total);
+    }
+}
+
 // === impl Query ===
 
 impl Query {
@@ -188,10 +217,21 @@ impl Query {
             simd.write(&mut scores[lane..], score);
             lane += S::LANES;
         }
-        scores[..from].fill(f32::NEG_INFINITY);
-        scores[to..].fill(f32::NEG_INFINITY);
-        let greatest = scores.iter().fold(self.greatest, |greatest, score| greatest.max(*score));
-        // Only if every score so far is -inf: they get equal weights of 0 and not of NaN.
+        // What the query does not see gets no weight.
+        if to - from < BLOCK {
+            for (position, score) in scores.iter_mut().enumerate() {
+                *score = if (from..to).contains(&position) { *score } else { f32::NEG_INFINITY };
+            }
+        }
+        let mut tops = simd.splat(self.greatest);
+        let mut lane = 0;
+        while lane < BLOCK {
+            // NaN, were there any, stands first and is passed over here; it comes back with the weights.
+            tops = simd.max(simd.read(&scores[lane..]), tops);
+            lane += S::LANES;
+        }
+        let greatest = greatest_lane(simd, tops);
+        // If every score so far is -inf, a difference from it would be NaN.
         let pivot = if greatest == f32::NEG_INFINITY { 0.0 } else { greatest };
         let shrink = if self.greatest == greatest { 1.0 } else { self.rescale(simd, pivot) };
         self.greatest = greatest;
@@ -207,14 +247,26 @@ impl Query {
         let padded = output.len();
         assert!(values.len() >= BLOCK * padded, "values for every position of the block");
         let mut at = 0;
+        while at + 4 * S::LANES <= padded {
+            add_values::<S, T, 4>(
+                simd,
+                shrink,
+                &scores[from..to],
+                &values[from * padded + at..],
+                padded,
+                &mut output[at..],
+            );
+            at += 4 * S::LANES;
+        }
         while at < padded {
-            let mut total = simd.mul(simd.read(&output[at..]), simd.splat(shrink));
-            for (position, weight) in scores.iter().enumerate().take(to).skip(from) {
-                // SAFETY: position < BLOCK and at + LANES <= padded, inside of `values` by the assertion.
-                let value = unsafe { T::load(simd, values.as_ptr().add(position * padded + at)) };
-                total = simd.fma(simd.splat(*weight), value, total);
-            }
-            simd.write(&mut output[at..], total);
+            add_values::<S, T, 1>(
+                simd,
+                shrink,
+                &scores[from..to],
+                &values[from * padded + at..],
+                padded,
+                &mut output[at..],
+            );
             at += S::LANES;
         }
     }

@@ -69,7 +69,7 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn prefetch(self, from: *const u8) {
         // SAFETY: `self` exists only where the machine has these instructions.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
     }
 
     #[inline(always)]
