@@ -76,6 +76,8 @@ pub enum Refusal {
     LoadFailed,
     /// The model would be loaded after the caller's deadline.
     Deadline,
+    /// As many texts wait for the model as may.
+    QueueFull,
 }
 
 /// The header and gRPC metadata key of a refusal; a gateway tries another server by it.
@@ -94,7 +96,7 @@ pub struct Error {
 
 impl Refusal {
     /// All reasons.
-    pub(crate) const ALL: [Self; 4] = [Self::NoRoom, Self::TooLarge, Self::LoadFailed, Self::Deadline];
+    pub(crate) const ALL: [Self; 5] = [Self::NoRoom, Self::TooLarge, Self::LoadFailed, Self::Deadline, Self::QueueFull];
 
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {
@@ -103,6 +105,7 @@ impl Refusal {
             Self::TooLarge => "too-large",
             Self::LoadFailed => "load-failed",
             Self::Deadline => "deadline",
+            Self::QueueFull => "queue-full",
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Size, time and identity of a model's files; another one means that they have changed. Network
 /// file systems send no events, and keep these.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) struct Fingerprint {
     hash: u64,
     bytes: u64,

@@ -1,5 +1,7 @@
 //! Model formats: each a folder that implements [`Format`].
 
+#[cfg(feature = "llm")]
+pub mod language;
 pub mod sklearn;
 
 use std::path::PathBuf;
@@ -8,12 +10,14 @@ use std::sync::Arc;
 use crate::model::{Device, Model};
 
 /// Where a model's files stand, already local and complete.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ModelFiles {
     /// The file that holds the model, or the folder when the format has several.
     pub path: PathBuf,
     /// The format that a settings file names, if any, for instance `sklearn`.
     pub format: Option<String>,
+    /// What a settings file says to the format itself: `parameters.extra` of MLServer's `model-settings.json`.
+    pub parameters: Option<Arc<serde_json::Map<String, serde_json::Value>>>,
 }
 
 /// Why a model could not be loaded; the text says what was found, where, and what was expected.
@@ -40,11 +44,21 @@ pub trait Format: Send + Sync + 'static {
     /// The name in settings files and metadata, for instance `sklearn`.
     fn name(&self) -> &'static str;
 
+    /// Whether settings files mean this format by this name.
+    fn is_called(&self, name: &str) -> bool {
+        self.name() == name
+    }
+
     /// Whether this file looks like this format, by its name or by the settings. It need not be on this machine.
     fn recognises(&self, files: &ModelFiles) -> bool;
 
     /// Whether a folder with files of these names is one model of this format: a format whose models are several files.
     fn recognises_folder(&self, _names: &[&str]) -> bool {
+        false
+    }
+
+    /// Whether its models are folders, also such as hold nothing but settings that say where the rest is.
+    fn is_of_folders(&self) -> bool {
         false
     }
 
@@ -60,5 +74,9 @@ pub trait Format: Send + Sync + 'static {
 
 /// The formats that this build has, in the order in which they are asked whether they recognise a model.
 pub fn builtin() -> Vec<Arc<dyn Format>> {
-    vec![Arc::new(sklearn::SklearnFormat::default())]
+    vec![
+        Arc::new(sklearn::SklearnFormat::default()),
+        #[cfg(feature = "llm")]
+        Arc::new(language::LanguageFormat::of_environment()),
+    ]
 }

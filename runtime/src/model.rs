@@ -32,6 +32,27 @@ pub enum Device {
     Cuda(usize),
 }
 
+/// Memory that several models have in common, such as the base of adapters. It is counted once, as long as one of them
+/// is in memory: whose [`Model::shared`] gives the same `Arc`.
+#[derive(Debug)]
+pub struct SharedMemory {
+    bytes: u64,
+}
+
+// === impl SharedMemory ===
+
+impl SharedMemory {
+    /// So many bytes, as measured, on the device of the models that share them.
+    pub fn new(bytes: u64) -> Self {
+        Self { bytes }
+    }
+
+    /// How many they are.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
 // === impl Device ===
 
 impl fmt::Display for Device {
@@ -139,8 +160,13 @@ pub trait Model: Send + Sync + 'static {
     /// What it says of itself.
     fn metadata(&self) -> &ModelMetadata;
 
-    /// Bytes of memory that it keeps, as measured.
+    /// Bytes of memory that it keeps, as measured, without those that it shares.
     fn size_bytes(&self) -> u64;
+
+    /// Memory that it keeps together with other models, beside its own.
+    fn shared(&self) -> Option<Arc<SharedMemory>> {
+        None
+    }
 
     /// Where it computes.
     fn device(&self) -> Device {

@@ -21,7 +21,7 @@ mod slot;
 mod tests;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -40,7 +40,7 @@ pub(crate) use budget::whole_memory;
 use clock::{Clock, Moment};
 pub(crate) use loaded::Lease;
 pub use loaded::Loaded;
-use loaded::Tenancy;
+use loaded::{SharedLease, Tenancy};
 use loaders::Loaders;
 use meters::Meters;
 pub(crate) use meters::{MILLISECONDS, Stock};
@@ -94,6 +94,8 @@ pub(crate) struct Residency {
     clock: Clock,
     formats: Vec<Arc<dyn Format>>,
     loaders: Loaders,
+    /// Memory that models in memory have in common.
+    shared: Mutex<Vec<Weak<SharedLease>>>,
     /// Absent where nobody asks for the numbers.
     meters: OnceLock<Meters>,
     /// Told whenever bytes were freed.
@@ -168,6 +170,7 @@ impl Residency {
             clock: Clock::start(),
             formats,
             loaders: Loaders::new(options.loads_at_once.max(1)),
+            shared: Mutex::default(),
             meters: OnceLock::new(),
             freed: Notify::new(),
             is_alarm_set: AtomicBool::new(false),
@@ -243,7 +246,8 @@ impl Residency {
         let slot = self.slot(about, true);
         let tenancy = Tenancy(self.lock().room.number());
         let bytes = model.size_bytes();
-        let lease = Lease::new(model, bytes, slot.id, tenancy, Arc::downgrade(self));
+        let shared = self.share(model.as_ref());
+        let lease = Lease::new(model, bytes, slot.id, tenancy, Arc::downgrade(self)).sharing(shared);
         if let Some(loaded) = Loaded::new(slot.description(), "-".to_owned(), slot.usage.clone(), lease) {
             self.lock().room.adopt(&slot, &Arc::new(loaded));
         }
@@ -462,6 +466,25 @@ impl Residency {
         }
     }
 
+    /// The lease of what a model has in common with others, counted once for all of them.
+    fn share(self: &Arc<Self>, model: &dyn Model) -> Option<Arc<SharedLease>> {
+        let memory = model.shared()?;
+        let mut leases = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        leases.retain(|lease| lease.strong_count() > 0);
+        let known = leases.iter().filter_map(Weak::upgrade).find(|lease| lease.is_of(&memory));
+        if let Some(lease) = known {
+            return Some(lease);
+        }
+        let (slot, tenancy) = {
+            let room = &mut self.lock().room;
+            room.share(model.device(), memory.bytes());
+            (SlotId(room.number()), Tenancy(room.number()))
+        };
+        let lease = Arc::new(SharedLease::new(memory, model.device(), slot, tenancy, Arc::downgrade(self)));
+        leases.push(Arc::downgrade(&lease));
+        Some(lease)
+    }
+
     fn ended(
         self: &Arc<Self>,
         slot: &Arc<Slot>,
@@ -477,7 +500,9 @@ impl Residency {
         let settled = match outcome {
             Ok(load::Loadable { model, digest, hold }) => {
                 let bytes = model.size_bytes();
-                let lease = Lease::new(model, bytes, slot.id, tenancy, Arc::downgrade(self)).holding(hold);
+                let shared = self.share(model.as_ref());
+                let lease = Lease::new(model, bytes, slot.id, tenancy, Arc::downgrade(self));
+                let lease = lease.sharing(shared).holding(hold);
                 let loaded = Loaded::new(slot.description(), digest, slot.usage.clone(), lease).map(Arc::new);
                 let settled = self.lock().room.loaded(slot, loaded, took, self.clock.now());
                 match &settled.result {

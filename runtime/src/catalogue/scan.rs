@@ -258,8 +258,12 @@ fn locate(tree: &dyn Tree, folder: &Path, formats: &[Arc<dyn Format>]) -> Option
     let target = settings.uri().map_or_else(|| folder.to_owned(), |uri| folder.join(uri));
     let format = settings.implementation.as_deref().map(|named| settings::format_of(named, formats)).transpose();
     let files = format.and_then(|format| {
-        let path = pick(tree, &target, formats)?.ok_or_else(|| nothing_in(tree, &target))?;
-        Ok(tree.stored(&path, format))
+        let path = match (pick(tree, &target, formats)?, format.as_deref()) {
+            (Some(path), _) => path,
+            (None, Some(format)) if settings::is_of_folders(format, formats) => target.clone(),
+            (None, _) => return Err(nothing_in(tree, &target)),
+        };
+        Ok(tree.stored(&path, format).with_parameters(settings.parameters()))
     });
     Some(Located {
         version: settings.version().map(str::to_owned),
@@ -315,7 +319,7 @@ fn has_settings(tree: &dyn Tree, folder: &Path) -> bool {
 }
 
 fn is_recognised(path: &Path, formats: &[Arc<dyn Format>]) -> bool {
-    let files = ModelFiles { path: path.to_owned(), format: None };
+    let files = ModelFiles { path: path.to_owned(), ..ModelFiles::default() };
     formats.iter().any(|format| format.recognises(&files))
 }
 

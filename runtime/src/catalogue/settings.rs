@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::formats::Format;
 use crate::model::{Signature, TensorSpec};
@@ -32,6 +33,8 @@ pub(super) struct Settings {
 struct Parameters {
     uri: Option<String>,
     version: Option<String>,
+    /// What MLServer's runtimes take for themselves.
+    extra: Option<Map<String, Value>>,
 }
 
 /// A tensor as the file describes it.
@@ -66,6 +69,11 @@ impl Settings {
         self.parameters.as_ref()?.version.as_deref()
     }
 
+    /// What the file says to the format itself.
+    pub(super) fn parameters(&self) -> Option<Arc<Map<String, Value>>> {
+        self.parameters.as_ref()?.extra.clone().map(Arc::new)
+    }
+
     /// What the file says of inputs and outputs. They are for people and clients to read, so one that is not
     /// understood keeps no model from serving: the model's own are shown then.
     pub(super) fn signature(&self) -> Option<Arc<Signature>> {
@@ -79,7 +87,7 @@ impl Settings {
 pub(super) fn format_of(implementation: &str, formats: &[Arc<dyn Format>]) -> Result<String, String> {
     let module = implementation.split('.').next().unwrap_or_default();
     let name = module.strip_prefix("mlserver_").or_else(|| module.strip_prefix("mlserver-")).unwrap_or(module);
-    if formats.iter().any(|format| format.name() == name) {
+    if formats.iter().any(|format| format.is_called(name)) {
         return Ok(name.to_owned());
     }
     let known: Vec<_> = formats.iter().map(|format| format!("'{}'", format.name())).collect();
@@ -91,6 +99,11 @@ pub(super) fn format_of(implementation: &str, formats: &[Arc<dyn Format>]) -> Re
     } else {
         format!("implementation '{implementation}' needs the format '{name}', this server has: {known}")
     })
+}
+
+/// Whether models of this format are folders, whatever stands in them.
+pub(super) fn is_of_folders(name: &str, formats: &[Arc<dyn Format>]) -> bool {
+    formats.iter().any(|format| format.is_called(name) && format.is_of_folders())
 }
 
 fn specs(declared: &[Declared]) -> Option<Vec<TensorSpec>> {

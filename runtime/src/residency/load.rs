@@ -64,7 +64,7 @@ pub(super) fn device(about: &Description, formats: &[Arc<dyn Format>]) -> Device
 }
 
 fn named(name: &str, formats: &[Arc<dyn Format>]) -> Result<Arc<dyn Format>, String> {
-    let chosen = formats.iter().find(|format| format.name() == name).cloned();
+    let chosen = formats.iter().find(|format| format.is_called(name)).cloned();
     chosen.ok_or_else(|| unknown(&format!("'{name}'"), formats))
 }
 

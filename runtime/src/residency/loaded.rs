@@ -8,7 +8,7 @@ use http::HeaderValue;
 use tokio::runtime::Handle;
 
 use crate::metrics::Account;
-use crate::model::{Device, Model, ModelMetadata};
+use crate::model::{Device, Model, ModelMetadata, SharedMemory};
 use crate::residency::Residency;
 use crate::residency::slot::{Description, SlotId, Usage};
 use crate::storage::Hold;
@@ -38,8 +38,17 @@ pub struct Loaded {
 pub(crate) struct Lease {
     model: Option<Arc<dyn Model>>,
     bytes: Option<Bytes>,
+    /// Memory that it has in common with other models.
+    shared: Option<Arc<SharedLease>>,
     /// Files that the model still reads.
     hold: Option<Hold>,
+}
+
+/// Memory that models have in common, counted until the last of their leases is dropped.
+pub(super) struct SharedLease {
+    /// Before the bytes, so that they count until it is freed.
+    memory: Option<Arc<SharedMemory>>,
+    bytes: Option<Bytes>,
 }
 
 /// One load of a slot: a later load of the same slot is another tenancy.
@@ -149,7 +158,18 @@ impl Lease {
         residency: Weak<Residency>,
     ) -> Self {
         let device = model.device();
-        Self { model: Some(model), bytes: Some(Bytes { count, device, slot, tenancy, residency }), hold: None }
+        Self {
+            model: Some(model),
+            bytes: Some(Bytes { count, device, slot, tenancy, residency }),
+            shared: None,
+            hold: None,
+        }
+    }
+
+    /// The same for a model that has memory in common with others.
+    pub(super) fn sharing(mut self, shared: Option<Arc<SharedLease>>) -> Self {
+        self.shared = shared;
+        self
     }
 
     /// The same for a model that still reads its files.
@@ -174,10 +194,12 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let is_large = self.bytes() >= LARGE;
+        let is_large = self.bytes() >= LARGE || self.shared.is_some();
         let (model, bytes, hold) = (self.model.take(), self.bytes.take(), self.hold.take());
+        let shared = self.shared.take();
         let free = move || {
             drop(model);
+            drop(shared);
             drop(hold);
             drop(bytes);
         };
@@ -195,6 +217,33 @@ impl Drop for Lease {
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease").field("bytes", &self.bytes()).finish_non_exhaustive()
+    }
+}
+
+// === impl SharedLease ===
+
+impl SharedLease {
+    pub(super) fn new(
+        memory: Arc<SharedMemory>,
+        device: Device,
+        slot: SlotId,
+        tenancy: Tenancy,
+        residency: Weak<Residency>,
+    ) -> Self {
+        let bytes = Bytes { count: memory.bytes(), device, slot, tenancy, residency };
+        Self { memory: Some(memory), bytes: Some(bytes) }
+    }
+
+    /// Whether it is the lease of this memory.
+    pub(super) fn is_of(&self, memory: &Arc<SharedMemory>) -> bool {
+        self.memory.as_ref().is_some_and(|own| Arc::ptr_eq(own, memory))
+    }
+}
+
+impl Drop for SharedLease {
+    fn drop(&mut self) {
+        drop(self.memory.take());
+        drop(self.bytes.take());
     }
 }
 

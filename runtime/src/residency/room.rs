@@ -265,6 +265,11 @@ impl Room {
         }
     }
 
+    /// Memory that models have in common is counted from now on.
+    pub(super) fn share(&mut self, device: Device, bytes: u64) {
+        self.pool(device).used += bytes;
+    }
+
     /// A load ended with this model, which is counted from now on.
     pub(super) fn loaded(
         &mut self,

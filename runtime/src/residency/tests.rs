@@ -102,7 +102,7 @@ impl House {
             name: name.to_owned(),
             version: None,
             fingerprint: Fingerprint::of([path.as_path()]),
-            origin: Origin::Files(ModelFiles { path, format: None }.into()),
+            origin: Origin::Files(ModelFiles { path, ..ModelFiles::default() }.into()),
             max_batch_size: None,
             signature: None,
         };

@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use crate::formats::ModelFiles;
 #[cfg(feature = "s3")]
 use crate::storage::remote::RemoteFiles;
@@ -60,6 +62,12 @@ impl Stored {
         self.files.format = self.files.format.take().or_else(|| format.map(str::to_owned));
     }
 
+    /// What a settings file says to the format itself.
+    pub(crate) fn with_parameters(mut self, parameters: Option<Arc<Map<String, Value>>>) -> Self {
+        self.files.parameters = parameters;
+        self
+    }
+
     /// Makes them local. Dropped, it stops; what was downloaded by then need not be again.
     ///
     /// # Errors
@@ -68,7 +76,7 @@ impl Stored {
         #[cfg(feature = "s3")]
         if let Some(remote) = &self.remote {
             let (path, hold) = remote.fetch().await?;
-            return Ok(Local { files: ModelFiles { path, format: self.files.format.clone() }, hold: Some(hold) });
+            return Ok(Local { files: ModelFiles { path, ..self.files.clone() }, hold: Some(hold) });
         }
         Ok(Local { files: self.files.clone(), hold: None })
     }

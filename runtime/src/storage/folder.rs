@@ -69,7 +69,7 @@ impl Tree for Folder {
     }
 
     fn stored(&self, path: &Path, format: Option<String>) -> Stored {
-        ModelFiles { path: path.to_owned(), format }.into()
+        ModelFiles { path: path.to_owned(), format, parameters: None }.into()
     }
 
     fn only_file(&self) -> Option<PathBuf> {

@@ -69,6 +69,18 @@ impl Cache {
         self.blocks.iter().map(|block| block.0.size_bytes()).sum()
     }
 
+    /// Memory that a cache of this shape takes for so many positions.
+    pub fn bytes_for(heads: usize, width: usize, precision: CachePrecision, positions: usize) -> usize {
+        positions.div_ceil(BLOCK) * Self::new(heads, width, precision).block_bytes()
+    }
+
+    /// A cache that begins with the first `length` positions of this one, and shares their blocks.
+    pub fn prefix(&self, length: usize) -> Self {
+        let length = length.min(self.length);
+        let blocks = self.blocks.iter().take(length.div_ceil(BLOCK)).cloned().collect();
+        Self { blocks, length, ..*self }
+    }
+
     /// Adds `rows` positions at the end.
     ///
     /// # Errors

@@ -92,7 +92,7 @@ fn a_file_is_recognised_by_its_name_and_it_and_a_folder_with_one_are_served() {
     std::fs::write(&file, data("digits/rbf.joblib")).unwrap();
     std::fs::write(folder.path().join("other.pkl"), b"not looked at").unwrap();
     let format = SklearnFormat::default();
-    let unnamed = |path: &std::path::Path| ModelFiles { path: path.to_owned(), format: None };
+    let unnamed = |path: &std::path::Path| ModelFiles { path: path.to_owned(), ..ModelFiles::default() };
     assert!(format.recognises(&unnamed(&file)));
     // Of such a folder the file is the model.
     assert!(!format.recognises(&unnamed(folder.path())));
@@ -102,8 +102,12 @@ fn a_file_is_recognised_by_its_name_and_it_and_a_folder_with_one_are_served() {
     {
         assert_eq!(format.recognises(&unnamed(&folder.path().join(name))), is_ours, "{name}");
     }
-    assert!(!format.recognises(&ModelFiles { path: file.clone(), format: Some("xgboost".into()) }));
-    assert!(format.recognises(&ModelFiles { path: folder.path().join("digits"), format: Some("sklearn".into()) }));
+    assert!(!format.recognises(&ModelFiles { path: file.clone(), format: Some("xgboost".into()), parameters: None }));
+    assert!(format.recognises(&ModelFiles {
+        path: folder.path().join("digits"),
+        format: Some("sklearn".into()),
+        parameters: None
+    }));
     for path in [file.as_path(), folder.path()] {
         let model = format.load(&unnamed(path)).unwrap();
         assert_eq!(model.metadata().platform, "sklearn_joblib");
@@ -115,7 +119,7 @@ fn errors_of_loading_name_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("broken.joblib");
     std::fs::write(&file, b"\x80\x04").unwrap();
-    let files = |path: std::path::PathBuf| ModelFiles { path, format: None };
+    let files = |path: std::path::PathBuf| ModelFiles { path, ..ModelFiles::default() };
     let error = SklearnFormat::default().load(&files(file)).err().unwrap().to_string();
     assert!(error.contains("broken.joblib: truncated or damaged: 1 bytes expected at byte 2"), "{error}");
     let error = SklearnFormat::default().load(&files(folder.path().join("none.joblib"))).err().unwrap().to_string();
@@ -130,7 +134,7 @@ fn a_file_over_the_limit_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("model.joblib");
     std::fs::write(&file, data("digits/rbf.joblib")).unwrap();
-    let files = ModelFiles { path: file, format: None };
+    let files = ModelFiles { path: file, ..ModelFiles::default() };
     let error = SklearnFormat::with_max_bytes(100_000).load(&files).err().unwrap().to_string();
     assert!(error.contains("larger than 100000 bytes"), "{error}");
 }
@@ -140,7 +144,7 @@ async fn a_loaded_model_answers_a_request() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.joblib");
     std::fs::write(&path, data("digits/rbf.joblib")).unwrap();
-    let model = SklearnFormat::default().load(&ModelFiles { path, format: None }).unwrap();
+    let model = SklearnFormat::default().load(&ModelFiles { path, ..ModelFiles::default() }).unwrap();
     let pictures = data("digits/pictures.u8");
     for rows in [1, 1797] {
         let input = Tensor::new("x", vec![rows, 64], TensorData::Uint8(pictures[..rows * 64].to_vec())).unwrap();

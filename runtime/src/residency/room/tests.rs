@@ -31,7 +31,7 @@ impl Hall {
         let description = Description {
             name: name.to_owned(),
             version: None,
-            origin: Origin::Files(ModelFiles { path: name.into(), format: None }.into()),
+            origin: Origin::Files(ModelFiles { path: name.into(), ..ModelFiles::default() }.into()),
             fingerprint: Fingerprint::default(),
             max_batch_size: None,
             signature: None,

@@ -134,7 +134,7 @@ impl Tree for Listing {
                 (self.below(&key).map(named).collect(), true)
             }
         };
-        let files = ModelFiles { path: path.to_owned(), format };
+        let files = ModelFiles { path: path.to_owned(), format, parameters: None };
         Stored::remote(files, self.remote.files(objects, is_folder))
     }
 

@@ -1,0 +1,109 @@
+//! Causal language models as Hugging Face's libraries save them, and PEFT's adapters for them.
+//!
+//! ```text
+//! config.json ─┐
+//! weights ─────┴▶ decoder ◀─ adapter      text ─ tokens ─▶ engine ─▶ decoder (one cache a text) ─ tokens ─▶ text
+//! ```
+//!
+//! The decoder is our own, over kernels of our own: a text's cache is the text's, so that texts of different lengths
+//! share one step, and the models of a base share it.
+
+mod adapter;
+mod alibi;
+mod base;
+mod cache;
+mod config;
+mod decoder;
+mod engine;
+mod places;
+mod serve;
+mod settings;
+mod tokens;
+mod weights;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use self::adapter::Adapter;
+use self::base::Bases;
+use self::decoder::Decoder;
+use self::serve::LanguageModel;
+use self::settings::Settings;
+use self::tokens::Tokens;
+use super::{Format, LoadError, ModelFiles};
+use crate::model::Model;
+
+/// What MLServer's settings call it: the runtime of Hugging Face's models, and the server of ModelMesh's example.
+const MODULES: [&str; 2] = ["huggingface", "peft_model_server"];
+
+/// The format `huggingface`.
+#[derive(Default)]
+pub struct LanguageFormat {
+    /// Of the server, for all models.
+    settings: Settings,
+    bases: Bases,
+}
+
+/// A model and what reads and writes its tokens.
+struct Core {
+    decoder: Decoder,
+    tokens: Tokens,
+}
+
+// === impl LanguageFormat ===
+
+impl LanguageFormat {
+    /// With the settings that the environment has for all models: `PRETRAINED_MODEL_PATH`, `PEFT_MODEL_ID` and
+    /// `DATASET_TEXT_COLUMN_NAME`.
+    pub fn of_environment() -> Self {
+        Self { settings: Settings::of_environment(), bases: Bases::default() }
+    }
+
+    fn settings(&self, files: &ModelFiles) -> Result<Settings, LoadError> {
+        let own = files.parameters.as_ref().map(|parameters| Settings::of(parameters)).transpose();
+        let own = own.map_err(|reason| LoadError::Malformed(format!("model-settings.json: {reason}")))?;
+        Ok(own.unwrap_or_default().or(&self.settings))
+    }
+}
+
+impl Format for LanguageFormat {
+    fn name(&self) -> &'static str {
+        MODULES[0]
+    }
+
+    fn is_called(&self, name: &str) -> bool {
+        MODULES.contains(&name)
+    }
+
+    fn recognises(&self, files: &ModelFiles) -> bool {
+        files.format.as_deref().is_some_and(|format| self.is_called(format))
+    }
+
+    fn recognises_folder(&self, names: &[&str]) -> bool {
+        names.contains(&adapter::CONFIG)
+            || (names.contains(&config::FILE) && names.iter().any(|name| weights::is_file(name)))
+    }
+
+    fn is_of_folders(&self) -> bool {
+        true
+    }
+
+    fn load(&self, files: &ModelFiles) -> Result<Arc<dyn Model>, LoadError> {
+        let settings = self.settings(files)?;
+        let found = places::find(&files.path, &settings)?;
+        let base = self.bases.get(&found.base, &settings)?;
+        let adapter = found.adapter.map(|folder| Adapter::load(&folder, &base.core.decoder)).transpose()?;
+        Ok(Arc::new(LanguageModel::new(base, adapter, settings)))
+    }
+}
+
+fn is_base(folder: &Path) -> bool {
+    folder.join(config::FILE).is_file() && weights::are_in(folder)
+}
+
+fn is_adapter(folder: &Path) -> bool {
+    folder.join(adapter::CONFIG).is_file()
+}

@@ -1,0 +1,203 @@
+//! Hugging Face's `config.json`, as far as it says what a decoder computes.
+//!
+//! Each family has its own names for the same things, see [`bloom`] and [`llama`]; what they say in common is a
+//! [`Config`]. Unknown members are ignored, a missing one is told by its name, and one that changes the computation in
+//! a way that is not served is refused.
+
+mod bloom;
+mod llama;
+mod rotary;
+
+use std::path::Path;
+
+use modelway_kernels::Activation;
+use serde::Deserialize;
+use serde_json::Value;
+
+pub(super) use self::rotary::Rotary;
+use crate::formats::LoadError;
+
+/// The file's name in a model's folder.
+pub(super) const FILE: &str = "config.json";
+
+/// Families that are served, by `model_type`.
+const FAMILIES: [&str; 5] = ["bloom", "llama", "mistral", "qwen2", "qwen3"];
+
+/// What the decoder needs to know of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Config {
+    /// `model_type`.
+    pub(super) family: String,
+    /// What the family's tensors are called.
+    pub(super) names: &'static Names,
+    /// Token ids that the embedding has.
+    pub(super) vocabulary: usize,
+    /// Width of a position.
+    pub(super) hidden: usize,
+    /// Width inside of the feed-forward network.
+    pub(super) inner: usize,
+    pub(super) layers: usize,
+    /// Of queries.
+    pub(super) heads: usize,
+    /// Of keys and values: as many, or fewer, each for a group of queries.
+    pub(super) kv_heads: usize,
+    pub(super) head_width: usize,
+    pub(super) norm: Norm,
+    pub(super) positions: Positions,
+    pub(super) activation: Activation,
+    /// Whether queries and keys are normalised, each head by itself.
+    pub(super) has_head_norms: bool,
+    pub(super) bias: Biases,
+    /// How many positions a query sees, its own and those before it.
+    pub(super) window: Option<usize>,
+    /// Whether the embedding is the head, too.
+    pub(super) is_tied: bool,
+    /// Whether a block adds what its norm gave, instead of what came into it.
+    pub(super) is_residual_after_norm: bool,
+    /// Positions that the model was made for.
+    pub(super) context: Option<usize>,
+    /// Tokens that end a text, where the settings name no others.
+    pub(super) ends: Vec<u32>,
+    /// What fills short texts up in training: with it ends what was trained to end so.
+    pub(super) padding: Option<u32>,
+}
+
+/// How positions are normalised.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Norm {
+    /// Mean and variance, with scale and shift, of this ε.
+    Layer(f32),
+    /// Root of the mean square, with scale, of this ε.
+    Rms(f32),
+}
+
+/// How a model knows where a token stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Positions {
+    /// Attention falls with the distance.
+    Alibi,
+    /// Queries and keys are rotated.
+    Rotary(Rotary),
+}
+
+/// Which linear layers have a bias.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Biases {
+    pub(super) query_key_value: bool,
+    pub(super) attention_out: bool,
+    pub(super) mlp: bool,
+}
+
+/// What a family's tensors are called, without a prefix; those of a block below its number.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct Names {
+    pub(super) embedding: &'static str,
+    pub(super) embedding_norm: Option<&'static str>,
+    pub(super) blocks: &'static str,
+    pub(super) before_attention: &'static str,
+    pub(super) query_key_value: QueryKeyValue,
+    pub(super) head_norms: [&'static str; 2],
+    pub(super) attention_out: &'static str,
+    pub(super) before_mlp: &'static str,
+    pub(super) widen: Widen,
+    pub(super) narrow: &'static str,
+    pub(super) last_norm: &'static str,
+    pub(super) head: &'static str,
+}
+
+/// How a block's queries, keys and values are made.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum QueryKeyValue {
+    /// By one layer, for each head its query, key and value side by side.
+    ByHead(&'static str),
+    /// By three.
+    Three([&'static str; 3]),
+}
+
+/// How the feed-forward network widens.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Widen {
+    Plain(&'static str),
+    /// The first, behind the activation, times the second.
+    Gated([&'static str; 2]),
+}
+
+/// One id, or several of which any ends a text.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Ids {
+    One(u32),
+    Several(Vec<u32>),
+}
+
+// === impl Config ===
+
+impl Config {
+    /// The configuration of the model in this folder.
+    pub(super) fn read(folder: &Path) -> Result<Self, LoadError> {
+        let path = folder.join(FILE);
+        let text =
+            std::fs::read(&path).map_err(|error| LoadError::Read { path: path.clone(), reason: error.to_string() })?;
+        Self::parse(&text).map_err(|error| match error {
+            LoadError::Malformed(text) => LoadError::Malformed(format!("{}: {text}", path.display())),
+            LoadError::Unsupported(text) => LoadError::Unsupported(format!("{}: {text}", path.display())),
+            read @ LoadError::Read { .. } => read,
+        })
+    }
+
+    fn parse(text: &[u8]) -> Result<Self, LoadError> {
+        let members: Value = serde_json::from_slice(text).map_err(|error| LoadError::Malformed(error.to_string()))?;
+        let family = members.get("model_type").and_then(Value::as_str).unwrap_or("none").to_owned();
+        let config = match family.as_str() {
+            "bloom" => bloom::read(members)?,
+            "llama" | "mistral" | "qwen2" | "qwen3" => llama::read(&family, members)?,
+            other => {
+                let text = format!("model_type: expected one of {}, got '{other}'", FAMILIES.join(", "));
+                return Err(LoadError::Unsupported(text));
+            }
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), LoadError> {
+        if self.kv_heads == 0 || !self.heads.is_multiple_of(self.kv_heads) {
+            let text = format!("{} heads of queries are no multiple of {} of keys", self.heads, self.kv_heads);
+            return Err(LoadError::Malformed(text));
+        }
+        if let Positions::Rotary(rotary) = &self.positions
+            && rotary.width() > self.head_width
+        {
+            let text = format!("{} values of a head are rotated, it has {}", rotary.width(), self.head_width);
+            return Err(LoadError::Malformed(text));
+        }
+        Ok(())
+    }
+}
+
+// === impl Ids ===
+
+impl Ids {
+    fn all(ids: Option<Self>) -> Vec<u32> {
+        match ids {
+            Some(Self::One(id)) => vec![id],
+            Some(Self::Several(ids)) => ids,
+            None => Vec::new(),
+        }
+    }
+}
+
+fn wanted(name: &str, value: Option<usize>) -> Result<usize, LoadError> {
+    match value {
+        Some(value) if value > 0 => Ok(value),
+        Some(_) => Err(LoadError::Malformed(format!("{name}: expected at least 1, got 0"))),
+        None => Err(LoadError::Malformed(format!("{name} is missing"))),
+    }
+}
+
+fn members<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, LoadError> {
+    serde_json::from_value(value).map_err(|error| LoadError::Malformed(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,228 @@
+//! The decoder: a transformer over several texts at once.
+//!
+//! One step takes new positions of any number of texts, each with its own cache and its own number of positions. All
+//! positions go through the linear layers as one matrix; only attention looks at one text at a time. Nothing is
+//! padded, and the kernels give a row the same bits in any company, so a text's numbers do not depend on what else
+//! is computed.
+
+mod block;
+mod linear;
+mod norm;
+
+use std::sync::OnceLock;
+
+use modelway_kernels::{Attention, CachePrecision, Matrix, Rotations, ShapeError};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use self::block::{Block, Places};
+pub(super) use self::linear::{LowRank, Site, Target};
+use self::norm::Norm;
+use crate::formats::LoadError;
+use crate::formats::language::alibi;
+use crate::formats::language::cache::{Cache, CacheShape};
+use crate::formats::language::config::{Config, Positions};
+use crate::formats::language::weights::{Kept, Weights};
+
+/// A decoder with its weights.
+pub(super) struct Decoder {
+    config: Config,
+    /// `[vocabulary, hidden]`; it reads tokens and, where there is no other head, scores them.
+    embedding: Matrix,
+    embedding_norm: Option<Norm>,
+    blocks: Vec<Block>,
+    last_norm: Norm,
+    head: Option<Matrix>,
+    /// ALiBi's, one a head.
+    slopes: Option<Vec<f32>>,
+}
+
+/// What one text brings to a step.
+pub(super) struct Row<'a> {
+    pub(super) new: New<'a>,
+    pub(super) cache: &'a mut Cache,
+    /// Changes of the adapter that this text is for.
+    pub(super) low_rank: Option<&'a LowRank>,
+    /// Whether the scores of what comes behind the new positions are wanted.
+    pub(super) wants_scores: bool,
+}
+
+/// New positions of a text.
+#[derive(Clone, Copy)]
+pub(super) enum New<'a> {
+    /// By token ids.
+    Tokens(&'a [u32]),
+    /// As vectors in the embedding's place, one behind the other.
+    Vectors(&'a [f32]),
+}
+
+/// Where a text's positions are in the matrix of all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub(super) start: usize,
+    pub(super) length: usize,
+}
+
+/// The scores of all tokens, for each row that wanted them.
+#[derive(Clone, Debug)]
+pub(super) struct Scores {
+    values: Vec<f32>,
+    vocabulary: usize,
+}
+
+/// Why a step could not be computed: a fault of ours, or a token that the model does not have.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StepError {
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    #[error("the token {0} is not in the vocabulary of {1}")]
+    Token(u32, usize),
+    #[error("a row brings no new positions")]
+    Nothing,
+}
+
+/// The threads that compute, for all models together: as many as there are processors.
+fn threads() -> Option<&'static ThreadPool> {
+    static THREADS: OnceLock<Option<ThreadPool>> = OnceLock::new();
+    let build = || ThreadPoolBuilder::new().thread_name(|number| format!("compute-{number}")).build().ok();
+    THREADS.get_or_init(build).as_ref()
+}
+
+/// Runs what computes on the threads for it.
+pub(super) fn on_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    match threads() {
+        Some(threads) => threads.install(work),
+        None => work(),
+    }
+}
+
+// === impl Decoder ===
+
+impl Decoder {
+    /// Takes the weights that the configuration asks for; what is left over is a fault, unless it is known to be needless.
+    pub(super) fn new(config: Config, weights: &mut Weights, kept: Kept) -> Result<Self, LoadError> {
+        on_threads(|| Self::take(config, weights, kept))
+    }
+
+    fn take(config: Config, weights: &mut Weights, kept: Kept) -> Result<Self, LoadError> {
+        let (hidden, vocabulary, names) = (config.hidden, config.vocabulary, config.names);
+        let table = |name: &str| [(format!("{name}.weight"), vocabulary)];
+        let embedding = weights.matrix(&table(names.embedding), hidden, kept)?;
+        let embedding_norm =
+            names.embedding_norm.map(|name| Norm::take(weights, name, hidden, config.norm)).transpose()?;
+        let blocks =
+            (0..config.layers).map(|number| Block::take(weights, number, &config, kept)).collect::<Result<_, _>>()?;
+        let last_norm = Norm::take(weights, names.last_norm, hidden, config.norm)?;
+        // A tied head is the embedding; some files have it twice.
+        let head = if config.is_tied {
+            weights.skip(&format!("{}.weight", names.head));
+            None
+        } else {
+            Some(weights.matrix(&table(names.head), hidden, kept)?)
+        };
+        let is_needless = |name: &str| name.ends_with("rotary_emb.inv_freq");
+        if let Some(name) = weights.names().into_iter().find(|name| !is_needless(name)) {
+            let (family, layers) = (&config.family, config.layers);
+            return Err(weights.malformed(&format!("the tensor '{name}' is none of {family}'s with {layers} layers")));
+        }
+        let slopes = matches!(config.positions, Positions::Alibi).then(|| alibi::slopes(config.heads));
+        Ok(Self { embedding, embedding_norm, blocks, last_norm, head, slopes, config })
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Bytes of the weights.
+    pub(super) fn size_bytes(&self) -> usize {
+        let blocks: usize = self.blocks.iter().map(Block::size_bytes).sum();
+        let norms = self.embedding_norm.as_ref().map_or(0, Norm::size_bytes) + self.last_norm.size_bytes();
+        self.embedding.size_bytes() + self.head.as_ref().map_or(0, Matrix::size_bytes) + blocks + norms
+    }
+
+    /// The shape of its caches.
+    pub(super) fn cache_shape(&self) -> CacheShape {
+        let Config { layers, kv_heads, head_width, .. } = self.config;
+        CacheShape { layers, heads: kv_heads, width: head_width, precision: CachePrecision::F32 }
+    }
+
+    /// One step: every row's new positions go into its cache. Gives the scores of what comes next.
+    pub(super) fn step(&self, rows: &mut [Row<'_>]) -> Result<Scores, StepError> {
+        on_threads(|| self.compute(rows))
+    }
+
+    fn compute(&self, rows: &mut [Row<'_>]) -> Result<Scores, StepError> {
+        let hidden = self.config.hidden;
+        let (spans, mut positions) = self.positions(rows)?;
+        if let Some(norm) = &self.embedding_norm {
+            positions = norm.apply(&positions)?;
+        }
+        let places = self.places(rows, &spans);
+        for (number, block) in self.blocks.iter().enumerate() {
+            block.apply(&mut positions, number, rows, &spans, &places)?;
+        }
+        let mut last = Vec::new();
+        for (row, span) in rows.iter().zip(&spans).filter(|(row, _)| row.wants_scores) {
+            debug_assert!(row.cache.length() >= span.length);
+            let end = (span.start + span.length) * hidden;
+            last.extend_from_slice(positions.get(end - hidden..end).unwrap_or_default());
+        }
+        let last = self.last_norm.apply(&last)?;
+        let (count, vocabulary) = (last.len() / hidden, self.config.vocabulary);
+        let mut values = vec![0.0; count * vocabulary];
+        self.head.as_ref().unwrap_or(&self.embedding).multiply(&last, count, None, &mut values)?;
+        Ok(Scores { values, vocabulary })
+    }
+
+    /// What positions mean to attention.
+    fn places(&self, rows: &[Row<'_>], spans: &[Span]) -> Places<'_> {
+        let Config { heads, head_width, window, .. } = self.config;
+        let scale = (head_width as f32).sqrt().recip();
+        let attention = Attention { heads, scale, slopes: self.slopes.as_deref(), window };
+        let rotations = match &self.config.positions {
+            Positions::Alibi => None,
+            Positions::Rotary(rotary) => {
+                let of_row = |(row, span): (&Row<'_>, &Span)| row.cache.length()..row.cache.length() + span.length;
+                let places: Vec<usize> = rows.iter().zip(spans).flat_map(of_row).collect();
+                Some(Rotations::new(&rotary.frequencies, 1.0, &places))
+            }
+        };
+        Places { attention, rotations }
+    }
+
+    /// The new positions of all rows as one matrix, and which are whose.
+    fn positions(&self, rows: &[Row<'_>]) -> Result<(Vec<Span>, Vec<f32>), StepError> {
+        let hidden = self.config.hidden;
+        let mut spans = Vec::with_capacity(rows.len());
+        let mut positions = Vec::new();
+        for row in rows {
+            let start = positions.len() / hidden;
+            match row.new {
+                New::Tokens(tokens) => {
+                    for token in tokens {
+                        let end = positions.len();
+                        positions.resize(end + hidden, 0.0);
+                        let vector = positions.get_mut(end..).unwrap_or_default();
+                        let unknown = |_| StepError::Token(*token, self.config.vocabulary);
+                        self.embedding.row(*token as usize, vector).map_err(unknown)?;
+                    }
+                }
+                New::Vectors(vectors) => positions.extend_from_slice(vectors),
+            }
+            let length = positions.len() / hidden - start;
+            if length == 0 {
+                return Err(StepError::Nothing);
+            }
+            spans.push(Span { start, length });
+        }
+        Ok((spans, positions))
+    }
+}
+
+// === impl Scores ===
+
+impl Scores {
+    /// One after the other, in the order of the rows that wanted them.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.values.chunks(self.vocabulary.max(1))
+    }
+}

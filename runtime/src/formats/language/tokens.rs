@@ -1,0 +1,69 @@
+//! Text to token ids and back, by Hugging Face's `tokenizer.json`.
+
+mod spelling;
+
+use std::path::{Path, PathBuf};
+
+use tokenizers::Tokenizer;
+
+pub(super) use self::spelling::Spelling;
+use crate::formats::LoadError;
+
+/// The file's name in a model's folder.
+pub(super) const FILE: &str = "tokenizer.json";
+
+/// A tokenizer whose ids the model has.
+pub(super) struct Tokens {
+    tokenizer: Tokenizer,
+    path: PathBuf,
+    file_bytes: usize,
+}
+
+// === impl Tokens ===
+
+impl Tokens {
+    /// The tokenizer of the model in this folder, whose embedding has so many ids.
+    pub(super) fn read(folder: &Path, vocabulary: usize) -> Result<Self, LoadError> {
+        let path = folder.join(FILE);
+        let text =
+            std::fs::read(&path).map_err(|error| LoadError::Read { path: path.clone(), reason: error.to_string() })?;
+        let tokenizer = Tokenizer::from_bytes(&text)
+            .map_err(|error| LoadError::Malformed(format!("{}: {error}", path.display())))?;
+        let ids = tokenizer.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
+        if ids > vocabulary {
+            return Err(LoadError::Malformed(format!(
+                "{}: its ids go to {}, the model's vocab_size is {vocabulary}: it is another model's",
+                path.display(),
+                ids - 1
+            )));
+        }
+        Ok(Self { tokenizer, path, file_bytes: text.len() })
+    }
+
+    /// About the memory that it takes: its words and pairs of words stand in several tables.
+    pub(super) fn size_bytes(&self) -> usize {
+        /// Bytes in memory for each in the file, as counted.
+        const FACTOR: usize = 4;
+        FACTOR * self.file_bytes
+    }
+
+    /// The ids of a text.
+    pub(super) fn encode(&self, text: &str) -> Result<Vec<u32>, String> {
+        let encoding = self.tokenizer.encode_fast(text, true);
+        encoding.map(|encoding| encoding.get_ids().to_vec()).map_err(|error| self.fault(&error))
+    }
+
+    /// The text of ids, without special tokens.
+    pub(super) fn decode(&self, ids: &[u32]) -> Result<String, String> {
+        self.tokenizer.decode(ids, true).map_err(|error| self.fault(&error))
+    }
+
+    /// The text of one token by itself, also of a special one.
+    pub(super) fn decode_one(&self, token: u32) -> Result<String, String> {
+        self.tokenizer.decode(&[token], false).map_err(|error| self.fault(&error))
+    }
+
+    fn fault(&self, error: &impl std::fmt::Display) -> String {
+        format!("{}: {error}", self.path.display())
+    }
+}

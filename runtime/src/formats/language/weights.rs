@@ -1,0 +1,271 @@
+//! Named tensors from the files that Hugging Face's libraries write.
+//!
+//! `model.safetensors`, the same in several files with an index, or torch's own `pytorch_model.bin`. The latter is a
+//! pickle; it is read as data, nothing in it is executed. Names come with and without the name of the whole model
+//! (`transformer.`, `model.`) before them. Values are read when they are taken, so that memory never holds a model twice.
+
+mod safetensors;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use modelway_kernels::{Matrix, PackError, Precision};
+use serde::Deserialize;
+
+use self::safetensors::Stored;
+use crate::formats::LoadError;
+
+/// The file of a model that is not split.
+const ONE_FILE: &str = "model.safetensors";
+/// Where tensors stand that are split over several files.
+const INDEX: &str = "model.safetensors.index.json";
+/// torch's own format.
+const TORCH: &str = "pytorch_model.bin";
+/// What may stand before every name.
+const PREFIXES: [&str; 2] = ["transformer.", "model."];
+
+/// The tensors of a model, by the names without a prefix.
+pub(super) struct Weights {
+    tensors: HashMap<String, Source>,
+    /// The file, or the folder with several, for errors.
+    from: PathBuf,
+}
+
+/// Where a tensor's values are.
+enum Source {
+    File(Stored),
+    /// Of torch's own format.
+    Memory(candle_core::Tensor),
+}
+
+/// A tensor whose rows can be read, in 32-bit floats.
+enum Rows {
+    File(Stored),
+    Memory(Vec<f32>),
+}
+
+/// How a matrix is to be kept.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Kept {
+    /// As its file has it.
+    #[default]
+    AsStored,
+    /// So.
+    As(Precision),
+}
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+/// Whether a file of a model's weights has this name.
+pub(super) fn is_file(name: &str) -> bool {
+    [ONE_FILE, INDEX, TORCH].contains(&name)
+}
+
+/// Whether a folder has files of weights.
+pub(super) fn are_in(folder: &Path) -> bool {
+    [ONE_FILE, INDEX, TORCH].iter().any(|name| folder.join(name).is_file())
+}
+
+// === impl Weights ===
+
+impl Weights {
+    /// The weights of the model in this folder.
+    pub(super) fn of_model(folder: &Path) -> Result<Self, LoadError> {
+        let (one, index, torch) = (folder.join(ONE_FILE), folder.join(INDEX), folder.join(TORCH));
+        if one.is_file() {
+            Self::of_file(&one)
+        } else if index.is_file() {
+            Self::of_index(folder, &index)
+        } else if torch.is_file() {
+            Self::of_file(&torch)
+        } else {
+            let folder = folder.display();
+            Err(LoadError::Unsupported(format!("no weights in {folder}, expected {ONE_FILE}, {INDEX} or {TORCH}")))
+        }
+    }
+
+    /// The tensors of one file, of the format that its name says.
+    pub(super) fn of_file(path: &Path) -> Result<Self, LoadError> {
+        let tensors: HashMap<String, Source> = if path.extension().is_some_and(|extension| extension == "safetensors") {
+            safetensors::open(path)?.into_iter().map(|(name, stored)| (name, Source::File(stored))).collect()
+        } else {
+            let tensors = candle_core::pickle::read_all(path).map_err(|error| malformed(path, &error))?;
+            if tensors.is_empty() {
+                return Err(malformed(path, &"it holds no tensors"));
+            }
+            tensors.into_iter().map(|(name, tensor)| (name, Source::Memory(tensor))).collect()
+        };
+        Ok(Self { tensors: bare(tensors), from: path.to_owned() })
+    }
+
+    fn of_index(folder: &Path, path: &Path) -> Result<Self, LoadError> {
+        let text = fs::read(path).map_err(|error| unreadable(path, &error))?;
+        let index: Index = serde_json::from_slice(&text).map_err(|error| malformed(path, &error))?;
+        let mut files: Vec<&String> = index.weight_map.values().collect();
+        files.sort();
+        files.dedup();
+        let mut tensors = HashMap::new();
+        for file in files {
+            if Path::new(file).components().count() != 1 {
+                return Err(malformed(path, &format!("'{file}' is no file beside it")));
+            }
+            tensors.extend(Self::of_file(&folder.join(file))?.tensors);
+        }
+        Ok(Self { tensors, from: folder.to_owned() })
+    }
+
+    /// The names that there are, in order.
+    pub(super) fn names(&self) -> Vec<&str> {
+        let mut names: Vec<_> = self.tensors.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Whether there is a tensor of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Leaves a tensor out that is not needed.
+    pub(super) fn skip(&mut self, name: &str) {
+        self.tensors.remove(name);
+    }
+
+    /// The values of the tensor of this name and shape, taken out.
+    pub(super) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LoadError> {
+        match self.rows(name, shape)? {
+            Rows::Memory(values) => Ok(values),
+            Rows::File(stored) => {
+                let mut values = vec![0.0; shape.iter().product()];
+                stored.read(0, &mut values).map_err(|error| self.unreadable(name, &error))?;
+                Ok(values)
+            }
+        }
+    }
+
+    /// The matrix of these tensors, one below the other: each a name and its rows, all with as many columns.
+    pub(super) fn matrix(
+        &mut self,
+        parts: &[(String, usize)],
+        columns: usize,
+        kept: Kept,
+    ) -> Result<Matrix, LoadError> {
+        let mut found = Vec::with_capacity(parts.len());
+        for (name, rows) in parts {
+            found.push((self.rows(name, &[*rows, columns])?, *rows));
+        }
+        let precision = match kept {
+            Kept::As(precision) => precision,
+            Kept::AsStored => found.first().map_or(Precision::F32, |(rows, _)| rows.precision()),
+        };
+        let all = parts.iter().map(|(_, rows)| rows).sum();
+        let fault = Mutex::new(None);
+        let packed = Matrix::pack(all, columns, precision, |row, to| {
+            let mut row = row;
+            for (rows, count) in &found {
+                if row < *count {
+                    if let Err(error) = rows.read(row, to) {
+                        *fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    }
+                    return;
+                }
+                row -= count;
+            }
+        });
+        let names = || parts.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+        if let Some(error) = fault.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(self.unreadable(&names(), &error));
+        }
+        packed.map_err(|error| match error {
+            PackError::Range { row, precision } => self.malformed(&format!(
+                "the tensor '{}' has a value in row {row} that is no number or too large for {precision:?}",
+                names()
+            )),
+            PackError::Shape(error) => self.malformed(&format!("the tensor '{}': {error}", names())),
+        })
+    }
+
+    /// An error of what the tensors are.
+    pub(super) fn malformed(&self, what: &str) -> LoadError {
+        malformed(&self.from, &what)
+    }
+
+    fn unreadable(&self, name: &str, error: &std::io::Error) -> LoadError {
+        LoadError::Malformed(format!("{}: the tensor '{name}' cannot be read: {error}", self.from.display()))
+    }
+
+    fn rows(&mut self, name: &str, shape: &[usize]) -> Result<Rows, LoadError> {
+        let Some(source) = self.tensors.remove(name) else {
+            return Err(self.malformed(&format!("the tensor '{name}' is missing")));
+        };
+        let found = source.shape();
+        if found != shape {
+            return Err(self.malformed(&format!("the tensor '{name}' has the shape {found:?}, expected {shape:?}")));
+        }
+        match source {
+            Source::File(stored) => Ok(Rows::File(stored)),
+            Source::Memory(tensor) => {
+                let values =
+                    tensor.to_dtype(candle_core::DType::F32).and_then(|tensor| tensor.flatten_all()?.to_vec1());
+                let values = values.map_err(|error| self.malformed(&format!("the tensor '{name}': {error}")))?;
+                Ok(Rows::Memory(values))
+            }
+        }
+    }
+}
+
+// === impl Source ===
+
+impl Source {
+    fn shape(&self) -> Vec<usize> {
+        match self {
+            Self::File(stored) => stored.shape().to_vec(),
+            Self::Memory(tensor) => tensor.dims().to_vec(),
+        }
+    }
+}
+
+// === impl Rows ===
+
+impl Rows {
+    fn precision(&self) -> Precision {
+        match self {
+            Self::File(stored) => stored.precision(),
+            Self::Memory(_) => Precision::F32,
+        }
+    }
+
+    fn read(&self, row: usize, to: &mut [f32]) -> std::io::Result<()> {
+        let start = row * to.len();
+        match self {
+            Self::File(stored) => stored.read(start, to),
+            Self::Memory(values) => {
+                let values = values.get(start..start + to.len()).ok_or(std::io::ErrorKind::UnexpectedEof)?;
+                to.copy_from_slice(values);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// By names without a prefix.
+fn bare(tensors: HashMap<String, Source>) -> HashMap<String, Source> {
+    let bare_name = |name: String| match PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) {
+        Some(bare) => bare.to_owned(),
+        None => name,
+    };
+    tensors.into_iter().map(|(name, tensor)| (bare_name(name), tensor)).collect()
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> LoadError {
+    LoadError::Read { path: path.to_owned(), reason: error.to_string() }
+}
+
+fn malformed(path: &Path, what: &impl std::fmt::Display) -> LoadError {
+    LoadError::Malformed(format!("{}: {what}", path.display()))
+}
