@@ -1,16 +1,18 @@
 //! The REST front end: the Open Inference Protocol over HTTP.
 //!
-//! Every failure on every path is `{"error": "…"}` with a fitting status, so that a client has one
-//! thing to parse.
+//! Every failure on every path is `{"error": "…"}` with a fitting status, so that a client has one thing to parse.
 
 mod body;
 mod failure;
+mod generate;
 mod infer;
 mod json;
 mod models;
 mod offload;
 mod repository;
 pub(crate) mod server;
+mod sse;
+mod texts;
 
 #[cfg(test)]
 mod tests;
@@ -37,17 +39,13 @@ pub(crate) struct Rest {
 }
 
 /// What the protocol has and this server does not.
-const UNIMPLEMENTED: [&str; 13] = [
+const UNIMPLEMENTED: [&str; 9] = [
     "/v2/logging",
     "/v2/models/stats",
     "/v2/models/{model}/config",
-    "/v2/models/{model}/generate",
-    "/v2/models/{model}/generate_stream",
     "/v2/models/{model}/stats",
     "/v2/models/{model}/trace/setting",
     "/v2/models/{model}/versions/{version}/config",
-    "/v2/models/{model}/versions/{version}/generate",
-    "/v2/models/{model}/versions/{version}/generate_stream",
     "/v2/models/{model}/versions/{version}/stats",
     "/v2/models/{model}/versions/{version}/trace/setting",
     "/v2/trace/setting",
@@ -71,9 +69,13 @@ impl Rest {
             .route("/v2/models/{model}", get(models::metadata))
             .route("/v2/models/{model}/ready", get(models::ready))
             .route("/v2/models/{model}/infer", post(infer::infer))
+            .route("/v2/models/{model}/generate", post(generate::generate))
+            .route("/v2/models/{model}/generate_stream", post(generate::generate_stream))
             .route("/v2/models/{model}/versions/{version}", get(models::metadata))
             .route("/v2/models/{model}/versions/{version}/ready", get(models::ready))
             .route("/v2/models/{model}/versions/{version}/infer", post(infer::infer))
+            .route("/v2/models/{model}/versions/{version}/generate", post(generate::generate))
+            .route("/v2/models/{model}/versions/{version}/generate_stream", post(generate::generate_stream))
             .route("/v2/repository/index", get(repository::index).post(repository::index))
             .route("/v2/repository/models/{model}/load", post(repository::load))
             .route("/v2/repository/models/{model}/unload", post(repository::unload))
@@ -81,7 +83,8 @@ impl Rest {
         for path in UNIMPLEMENTED {
             routes = routes.route(path, any(unimplemented));
         }
-        routes.method_not_allowed_fallback(method_not_allowed).with_state(Arc::new(self))
+        let routes = routes.method_not_allowed_fallback(method_not_allowed);
+        routes.with_state(Arc::new(self))
     }
 }
 
