@@ -1,6 +1,7 @@
-//! The REST front end: the Open Inference Protocol over HTTP.
+//! The REST front end: the Open Inference Protocol over HTTP, and OpenAI's under `/v1` and `/openai/v1`.
 //!
-//! Every failure on every path is `{"error": "…"}` with a fitting status, so that a client has one thing to parse.
+//! Every failure on every path is `{"error": "…"}` with a fitting status, under OpenAI's paths its error object, so that
+//! a client has one thing to parse.
 
 mod body;
 mod failure;
@@ -9,6 +10,7 @@ mod infer;
 mod json;
 mod models;
 mod offload;
+mod openai;
 mod repository;
 pub(crate) mod server;
 mod sse;
@@ -18,6 +20,7 @@ mod texts;
 mod tests;
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::RawPathParams;
@@ -36,6 +39,8 @@ pub(crate) struct Rest {
     serving: Arc<Serving>,
     /// Bytes that a body may have, also after decompression.
     body_limit: usize,
+    /// Seconds since 1970: when the server began.
+    since: u64,
 }
 
 /// What the protocol has and this server does not.
@@ -55,7 +60,8 @@ const UNIMPLEMENTED: [&str; 9] = [
 
 impl Rest {
     pub(crate) fn new(serving: Arc<Serving>, body_limit: usize) -> Self {
-        Self { serving, body_limit }
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Self { serving, body_limit, since }
     }
 
     /// The routes. Paths without one fall to the caller's fallback.
@@ -84,7 +90,8 @@ impl Rest {
             routes = routes.route(path, any(unimplemented));
         }
         let routes = routes.method_not_allowed_fallback(method_not_allowed);
-        routes.with_state(Arc::new(self))
+        // OpenAI's tell their errors in another way.
+        routes.merge(openai::routes()).with_state(Arc::new(self))
     }
 }
 
@@ -108,7 +115,10 @@ impl Named {
 
 /// For a path that is no route of ours.
 pub(crate) fn unknown_path(uri: &Uri) -> Response {
-    failure(&Error::not_found(format!("unknown path '{}', the protocol's begin with /v2", uri.path())))
+    failure(&Error::not_found(format!(
+        "unknown path '{}', the protocols' begin with /v2, /v1 and /openai/v1",
+        uri.path()
+    )))
 }
 
 // The router adds `allow`.

@@ -30,6 +30,8 @@ impl Call {
             "/inference.GRPCInferenceService/ModelStreamInfer" => {
                 ("inference.GRPCInferenceService/ModelStreamInfer", Protocol::Grpc)
             }
+            "/v1/completions" | "/openai/v1/completions" => ("POST /v1/completions", Protocol::Rest),
+            "/v1/chat/completions" | "/openai/v1/chat/completions" => ("POST /v1/chat/completions", Protocol::Rest),
             path => {
                 let (model, verb) = path.strip_prefix("/v2/models/")?.rsplit_once('/')?;
                 let is_versioned = model.contains("/versions/");
