@@ -1,12 +1,15 @@
 //! Over real sockets, with a model by rule.
 
 mod chat;
+mod client;
 mod completions;
 mod streams;
 
 use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
+
+use super::PREFIXES;
 
 use crate::testing::{Answer, Parrot, RowSum, Running, post, start_with};
 use crate::{Catalogue, Options};
