@@ -30,11 +30,14 @@ struct Model<'a> {
     /// Seconds since 1970: when the server began. Models have no such time.
     created: u64,
     owned_by: &'static str,
+    /// Tokens that prompt and answer may have together: vLLM's. Known of language models in memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_model_len: Option<usize>,
 }
 
 pub(super) async fn list(State(rest): State<Arc<Rest>>) -> Response {
     let names = rest.serving.catalogue().names();
-    let data = names.iter().map(|name| Model::new(name, &rest)).collect();
+    let data = names.iter().map(|name| Model::new(name, &rest, context_length(&rest, name, None))).collect();
     json(&List { object: "list", data })
 }
 
@@ -49,19 +52,24 @@ pub(super) async fn one(
         match rest.serving.catalogue().check(model, version) {
             // It is there, whether it can be loaded or not.
             Err(error) if error.kind() != ErrorKind::Unavailable => Err(error),
-            _ => Ok(routing.name_in_answer(&named.model).to_owned()),
+            _ => Ok((routing.name_in_answer(&named.model).to_owned(), context_length(&rest, model, version))),
         }
     });
     match found {
-        Ok(name) => json(&Model::new(&name, &rest)),
+        Ok((name, length)) => json(&Model::new(&name, &rest, length)),
         Err(error) => Problem::from(error).response(),
     }
+}
+
+fn context_length(rest: &Rest, model: &str, version: Option<&str>) -> Option<usize> {
+    let loaded = rest.serving.catalogue().resident(model, version)?;
+    Some(loaded.model().clone().text()?.context_length())
 }
 
 // === impl Model ===
 
 impl<'a> Model<'a> {
-    fn new(id: &'a str, rest: &Rest) -> Self {
-        Self { id, object: "model", created: rest.since, owned_by: NAME }
+    fn new(id: &'a str, rest: &Rest, max_model_len: Option<usize>) -> Self {
+        Self { id, object: "model", created: rest.since, owned_by: NAME, max_model_len }
     }
 }

@@ -91,6 +91,7 @@ async fn all_models_of_the_catalogue_are_listed_and_each_by_its_name() {
         let model = &list["data"][0];
         assert_eq!((&model["object"], &model["owned_by"]), (&json!("model"), &json!("modelway")));
         assert!(model["created"].as_u64().unwrap() > 1_700_000_000);
+        assert_eq!((&model["max_model_len"], &list["data"][2]["max_model_len"]), (&json!(200), &Value::Null));
         for path in ["org/bird", "org%2Fbird"] {
             let one = server.get(&format!("{prefix}/models/{path}")).await;
             assert_eq!(&one.json(), model, "{path}");

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
 use super::*;
@@ -178,6 +178,25 @@ async fn a_client_that_leaves_cancels_its_text() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_gives_up_a_stream_of_its_connection_cancels_the_text() {
+    let parrot = Parrot::waiting();
+    let server = start(&parrot).await;
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let body = json!({"model": "parrot", "stream": true, "messages": [{"role": "hi"}]}).to_string();
+    let request = post(&format!("http://{}{CHAT}", server.address)).body(Full::new(Bytes::from(body))).unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    drop(response);
+    tokio::time::timeout(PATIENCE, parrot.given_up.acquire()).await.unwrap().unwrap().forget();
+    assert!(!connection.is_finished());
+    connection.abort();
+    server.stopped().await;
+}
+
+#[tokio::test]
 async fn a_silent_stream_is_kept_alive_by_comments() {
     let parrot = Parrot::waiting();
     let server = start(&parrot).await;
@@ -186,8 +205,8 @@ async fn a_silent_stream_is_kept_alive_by_comments() {
     coming.next().await;
     // The clock runs on by itself while nothing else does.
     tokio::time::pause();
-    let frame = coming.body.frame().await.unwrap().unwrap().into_data().unwrap();
-    assert_eq!(frame, ":\n\n");
+    let frame = tokio::time::timeout(Duration::from_secs(3600), coming.body.frame()).await;
+    assert_eq!(frame.unwrap().unwrap().unwrap().into_data().unwrap(), ":\n\n");
     tokio::time::resume();
     coming.connection.abort();
     drop(coming);
