@@ -330,7 +330,7 @@ impl Catalogue {
     }
 
     /// The model, if it is in memory and nothing else is to be done.
-    fn resident(&self, name: &str, version: Option<&str>) -> Option<Arc<Loaded>> {
+    pub(crate) fn resident(&self, name: &str, version: Option<&str>) -> Option<Arc<Loaded>> {
         let stock = self.stock.load();
         let shelf = stock.get(name)?;
         match version {

@@ -3,6 +3,7 @@
 pub(crate) mod codec;
 
 mod convert;
+mod decoupled;
 mod frames;
 mod service;
 

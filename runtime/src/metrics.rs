@@ -8,6 +8,7 @@ mod counters;
 mod exposition;
 mod ledger;
 mod stopwatch;
+mod texts;
 
 #[cfg(test)]
 mod tests;

@@ -1,21 +1,26 @@
-//! The REST front end: the Open Inference Protocol over HTTP.
+//! The REST front end: the Open Inference Protocol over HTTP, and OpenAI's under `/v1` and `/openai/v1`.
 //!
-//! Every failure on every path is `{"error": "…"}` with a fitting status, so that a client has one
-//! thing to parse.
+//! Every failure on every path is `{"error": "…"}` with a fitting status, under OpenAI's paths its error object, so that
+//! a client has one thing to parse.
 
 mod body;
 mod failure;
+mod generate;
 mod infer;
 mod json;
 mod models;
 mod offload;
+mod openai;
 mod repository;
 pub(crate) mod server;
+mod sse;
+mod texts;
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::RawPathParams;
@@ -34,20 +39,18 @@ pub(crate) struct Rest {
     serving: Arc<Serving>,
     /// Bytes that a body may have, also after decompression.
     body_limit: usize,
+    /// Seconds since 1970: when the server began.
+    since: u64,
 }
 
 /// What the protocol has and this server does not.
-const UNIMPLEMENTED: [&str; 13] = [
+const UNIMPLEMENTED: [&str; 9] = [
     "/v2/logging",
     "/v2/models/stats",
     "/v2/models/{model}/config",
-    "/v2/models/{model}/generate",
-    "/v2/models/{model}/generate_stream",
     "/v2/models/{model}/stats",
     "/v2/models/{model}/trace/setting",
     "/v2/models/{model}/versions/{version}/config",
-    "/v2/models/{model}/versions/{version}/generate",
-    "/v2/models/{model}/versions/{version}/generate_stream",
     "/v2/models/{model}/versions/{version}/stats",
     "/v2/models/{model}/versions/{version}/trace/setting",
     "/v2/trace/setting",
@@ -57,7 +60,8 @@ const UNIMPLEMENTED: [&str; 13] = [
 
 impl Rest {
     pub(crate) fn new(serving: Arc<Serving>, body_limit: usize) -> Self {
-        Self { serving, body_limit }
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Self { serving, body_limit, since }
     }
 
     /// The routes. Paths without one fall to the caller's fallback.
@@ -71,9 +75,13 @@ impl Rest {
             .route("/v2/models/{model}", get(models::metadata))
             .route("/v2/models/{model}/ready", get(models::ready))
             .route("/v2/models/{model}/infer", post(infer::infer))
+            .route("/v2/models/{model}/generate", post(generate::generate))
+            .route("/v2/models/{model}/generate_stream", post(generate::generate_stream))
             .route("/v2/models/{model}/versions/{version}", get(models::metadata))
             .route("/v2/models/{model}/versions/{version}/ready", get(models::ready))
             .route("/v2/models/{model}/versions/{version}/infer", post(infer::infer))
+            .route("/v2/models/{model}/versions/{version}/generate", post(generate::generate))
+            .route("/v2/models/{model}/versions/{version}/generate_stream", post(generate::generate_stream))
             .route("/v2/repository/index", get(repository::index).post(repository::index))
             .route("/v2/repository/models/{model}/load", post(repository::load))
             .route("/v2/repository/models/{model}/unload", post(repository::unload))
@@ -81,7 +89,9 @@ impl Rest {
         for path in UNIMPLEMENTED {
             routes = routes.route(path, any(unimplemented));
         }
-        routes.method_not_allowed_fallback(method_not_allowed).with_state(Arc::new(self))
+        let routes = routes.method_not_allowed_fallback(method_not_allowed);
+        // OpenAI's tell their errors in another way.
+        routes.merge(openai::routes()).with_state(Arc::new(self))
     }
 }
 
@@ -105,7 +115,10 @@ impl Named {
 
 /// For a path that is no route of ours.
 pub(crate) fn unknown_path(uri: &Uri) -> Response {
-    failure(&Error::not_found(format!("unknown path '{}', the protocol's begin with /v2", uri.path())))
+    failure(&Error::not_found(format!(
+        "unknown path '{}', the protocols' begin with /v2, /v1 and /openai/v1",
+        uri.path()
+    )))
 }
 
 // The router adds `allow`.

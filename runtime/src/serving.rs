@@ -1,5 +1,10 @@
 //! One inference, whatever wire it came on: find, check, ask, count.
 
+mod generation;
+
+#[cfg(test)]
+mod tests;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,9 +21,6 @@ use crate::metrics::{Account, Metrics, MetricsOptions, Outcome, Stopwatch};
 use crate::model::{Context, ResponseStream};
 use crate::residency::Loaded;
 use crate::traces::Trace;
-
-#[cfg(test)]
-mod tests;
 
 /// What the front ends share.
 pub(crate) struct Serving {

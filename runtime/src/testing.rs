@@ -1,5 +1,7 @@
 //! Models and clients for the tests of this crate.
 
+mod parrot;
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -21,6 +23,8 @@ use crate::{
     BatchModel, Batched, Catalogue, Context, DataType, Device, Error, InferRequest, InferResponse, Model,
     ModelMetadata, Options, Parameter, Parameters, ResponseStream, Server, Tensor, TensorData, TensorSpec,
 };
+
+pub(crate) use parrot::Parrot;
 
 /// Longer than anything here takes, shorter than a test run that hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

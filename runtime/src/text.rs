@@ -90,7 +90,8 @@ pub struct Piece {
     pub text: String,
     /// Its own log probability, where asked for.
     pub logprob: Option<f32>,
-    /// The likeliest tokens of its place, the likeliest first, as many as asked for.
+    /// The likeliest tokens of its place, the likeliest first, as many as asked for; behind them the token itself, if it
+    /// is not one of them. (Its own text stands only here: what it adds to the text may be held back.)
     pub likeliest: Vec<Likely>,
 }
 
@@ -149,6 +150,40 @@ impl Default for Sampling {
             repetition_penalty: 1.0,
             presence_penalty: 0.0,
             frequency_penalty: 0.0,
+        }
+    }
+}
+
+impl Sampling {
+    /// What is out of its range, by the name that every wire has for it, and what was expected.
+    pub(crate) fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
+            return Err(("temperature", "0 or more"));
+        }
+        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
+            return Err(("top_p", "more than 0, at most 1"));
+        }
+        if !(self.repetition_penalty > 0.0 && self.repetition_penalty.is_finite()) {
+            return Err(("repetition_penalty", "more than 0"));
+        }
+        if !(-2.0..=2.0).contains(&self.presence_penalty) {
+            return Err(("presence_penalty", "-2 to 2"));
+        }
+        if !(-2.0..=2.0).contains(&self.frequency_penalty) {
+            return Err(("frequency_penalty", "-2 to 2"));
+        }
+        Ok(())
+    }
+}
+
+// === impl Finish ===
+
+impl Finish {
+    /// The word that OpenAI's and Triton's clients read.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
         }
     }
 }

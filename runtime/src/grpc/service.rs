@@ -12,6 +12,8 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::grpc::convert::{self, Envelope, Read};
+use crate::grpc::decoupled;
+use crate::message::InferResponse;
 use crate::protocol::proto::grpc_inference_service_server::GrpcInferenceService;
 use crate::protocol::proto::model_repository_parameter::ParameterChoice as RepositoryParameter;
 use crate::protocol::proto::repository_index_response::ModelIndex;
@@ -38,6 +40,8 @@ pub(super) struct Inferences {
 struct Begun {
     inference: Inference,
     envelope: Envelope,
+    /// There may be several responses.
+    is_decoupled: bool,
 }
 
 // === impl Inferences ===
@@ -78,7 +82,8 @@ impl Inferences {
         };
         request.model = loaded.name().to_owned();
         request.version = loaded.version().map(str::to_owned);
-        Ok(Begun { inference: self.serving.infer(loaded, request, trace)?, envelope })
+        let is_decoupled = loaded.model().is_streaming();
+        Ok(Begun { inference: self.serving.infer(loaded, request, trace)?, envelope, is_decoupled })
     }
 
     /// Every response to one message of a stream, or the one that says why there is none.
@@ -86,9 +91,10 @@ impl Inferences {
         self,
         deadline: Deadline,
         routing: Arc<Routing>,
-        message: ModelInferRequest,
+        mut message: ModelInferRequest,
         trace: Trace,
     ) -> impl Stream<Item = Result<ModelStreamInferResponse, Status>> + Send + use<> {
+        let takes_empty = decoupled::takes_empty(&mut message);
         let failed = ModelInferResponse {
             model_name: routing.name_in_answer(&message.model_name).to_owned(),
             model_version: message.model_version.clone(),
@@ -96,17 +102,18 @@ impl Inferences {
             ..ModelInferResponse::default()
         };
         let begin = async move { self.begin(deadline, &routing, message, trace, &mut None).await };
-        let responses = begin.map(|begun| match begun {
-            Ok(Begun { inference, envelope }) => {
+        let responses = begin.map(move |begun| match begun {
+            Ok(Begun { inference, envelope, is_decoupled }) => {
+                let empty = takes_empty.then(|| convert::write(envelope.clone(), InferResponse::default()));
                 let responses = inference.map(move |result| match result {
-                    Ok(response) => Ok(succeeded(convert::write(envelope.clone(), response))),
-                    Err(error) => Ok(refused(failed.clone(), &error)),
+                    Ok(response) => succeeded(convert::write(envelope.clone(), response)),
+                    Err(error) => refused(failed.clone(), &error),
                 });
-                Either::Left(responses)
+                Either::Left(decoupled::flagged(responses, is_decoupled, empty))
             }
-            Err(error) => Either::Right(stream::iter([Ok(refused(failed, &error))])),
+            Err(error) => Either::Right(decoupled::flagged(stream::iter([refused(failed, &error)]), false, None)),
         });
-        responses.flatten_stream()
+        responses.flatten_stream().map(Ok)
     }
 }
 
@@ -203,7 +210,7 @@ impl GrpcInferenceService for Inferences {
         let mut served = None;
         let work = async {
             let begun = self.begin(deadline, &routing, request.into_inner(), trace, &mut served);
-            let Begun { inference, envelope } = begun.await?;
+            let Begun { inference, envelope, .. } = begun.await?;
             Ok(convert::write(envelope, inference.only().await?))
         };
         let mut result = deadline.limit(work).await.map(Response::new);

@@ -1,9 +1,10 @@
 //! Over real sockets.
 
+use crate::protocol::proto::infer_parameter::ParameterChoice;
 use crate::protocol::proto::model_infer_request::InferInputTensor;
 use crate::protocol::proto::{
-    InferTensorContents, ModelInferRequest, ModelMetadataRequest, ModelReadyRequest, RepositoryIndexRequest,
-    ServerLiveRequest, ServerMetadataRequest, ServerReadyRequest,
+    InferParameter, InferTensorContents, ModelInferRequest, ModelMetadataRequest, ModelReadyRequest,
+    RepositoryIndexRequest, ServerLiveRequest, ServerMetadataRequest, ServerReadyRequest,
 };
 use crate::testing::{self, Gate, PATIENCE, Running, start, start_with};
 use crate::{Catalogue, Model, Options};
@@ -263,6 +264,46 @@ async fn a_stream_answers_every_message_in_order_and_outlives_a_failure() {
     assert!(answers[4].error_message.contains("unknown model 'nope'"));
     let last = answers[7].infer_response.as_ref().unwrap();
     assert_eq!(last.outputs[0].contents.as_ref().unwrap().fp32_contents, [8.0]);
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn responses_in_a_stream_say_which_is_the_last_and_an_empty_one_does_where_it_is_asked_for() {
+    let asking = |mut request: ModelInferRequest| {
+        let parameter = InferParameter { parameter_choice: Some(ParameterChoice::BoolParam(true)) };
+        request.parameters.insert("triton_enable_empty_final_response".to_owned(), parameter);
+        request
+    };
+    let server = start().await;
+    let mut client = server.grpc().await;
+    let mut bad = rows("counting", &[1.0; 4]);
+    bad.inputs[0].datatype = "FP64".to_owned();
+    bad.inputs[0].contents = None;
+    bad.raw_input_contents = vec![Bytes::from_static(&[0; 32])];
+    let requests = vec![
+        rows("counting", &[1.0; 4]),
+        asking(rows("counting", &[1.0; 4])),
+        asking(rows("echo", &[1.0; 4])),
+        asking(bad),
+        asking(rows("nope", &[1.0; 4])),
+    ];
+    let response = client.model_stream_infer(stream::iter(requests)).await.unwrap();
+    let answers: Vec<_> = response.into_inner().map(Result::unwrap).collect().await;
+    let told = answers.iter().map(|answer| {
+        let response = answer.infer_response.as_ref().unwrap();
+        assert_eq!(response.id, "7");
+        assert_eq!(response.parameters.len(), 1, "{response:?}");
+        let Some(ParameterChoice::BoolParam(is_last)) = response.parameters["triton_final_response"].parameter_choice
+        else {
+            panic!("no flag: {response:?}")
+        };
+        (response.model_name.as_str(), response.outputs.len(), !answer.error_message.is_empty(), is_last)
+    });
+    let told: Vec<_> = told.collect();
+    let one = ("counting", 1, false, false);
+    let rest = [("echo", 1, false, true), ("counting", 0, true, true), ("nope", 0, true, true)];
+    let all: Vec<_> = [one; 8].into_iter().chain([("counting", 0, false, true)]).chain(rest).collect();
+    assert_eq!(told, all);
     server.stopped().await;
 }
 

@@ -1,10 +1,12 @@
 //! The numbers of one model and version.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::buckets::Buckets;
 use super::stopwatch::Measured;
+use super::texts::TextCounters;
 use crate::error::{Error, ErrorKind};
 
 /// Upper bounds of a request's time, from a small model's answer to a long generation: 250 µs to 10 s.
@@ -57,6 +59,8 @@ pub(crate) struct ModelCounters {
     is_timed: AtomicBool,
     pub(super) duration: Buckets<{ REQUEST_BOUNDS.len() }>,
     pub(super) first_response: Buckets<{ FIRST_RESPONSE_BOUNDS.len() }>,
+    /// Of a language model, once it is asked for a text.
+    texts: OnceLock<Box<TextCounters>>,
 }
 
 // === impl Outcome ===
@@ -112,6 +116,7 @@ impl ModelCounters {
             is_timed: AtomicBool::new(false),
             duration: Buckets::new(&REQUEST_BOUNDS),
             first_response: Buckets::new(&FIRST_RESPONSE_BOUNDS),
+            texts: OnceLock::new(),
         }
     }
 
@@ -124,6 +129,16 @@ impl ModelCounters {
     /// The first of possibly several responses came after this time.
     pub(crate) fn responded_first(&self, elapsed: Duration) {
         self.first_response.observe(elapsed);
+    }
+
+    /// The numbers of a language model, which the model has from now on.
+    pub(crate) fn texts(&self) -> &TextCounters {
+        self.texts.get_or_init(|| Box::new(TextCounters::new()))
+    }
+
+    /// The same, if the model was asked for a text.
+    pub(super) fn told_texts(&self) -> Option<&TextCounters> {
+        self.texts.get().map(AsRef::as_ref)
     }
 
     /// A request ended after this time. As with Triton only successful ones have times.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::counters::{ModelCounters, Outcome};
 use super::ledger::{Label, Ledger};
+use super::texts::TextCounters;
 
 type Accounts = [(String, Arc<ModelCounters>)];
 
@@ -20,6 +21,7 @@ pub(super) fn write(ledger: &Ledger, sizes: &BTreeMap<Arc<Label>, u64>, into: &m
     write_counts(&mut text, &accounts);
     write_times(&mut text, &accounts);
     write_histograms(&mut text, &accounts);
+    write_texts(&mut text, &accounts);
     text.head("modelway_model_resident_bytes", "gauge", "Bytes of memory that a model keeps");
     for (label, bytes) in sizes {
         text.sample("modelway_model_resident_bytes", &labels(label), bytes);
@@ -85,6 +87,36 @@ fn write_histograms(text: &mut Text, accounts: &Accounts) {
     }
 }
 
+/// Only language models that were asked for a text have these.
+fn write_texts(text: &mut Text, accounts: &Accounts) {
+    const SECOND: f64 = 1e9;
+    if accounts.iter().all(|(_, counters)| counters.told_texts().is_none()) {
+        return;
+    }
+    let mut counter = |name: &str, help: &str, value: fn(&TextCounters) -> u64| {
+        text.counter(name, help, accounts, |of| of.told_texts().map(value));
+    };
+    counter("modelway_prompt_tokens_total", "Tokens of prompts that were read", TextCounters::prompt_tokens);
+    counter(
+        "modelway_prompt_tokens_cached_total",
+        "Of these, tokens that an earlier prompt began with, too",
+        TextCounters::cached_tokens,
+    );
+    counter("modelway_generation_tokens_total", "Tokens of the texts that were made", TextCounters::new_tokens);
+    let first = "modelway_time_to_first_token_seconds";
+    text.head(first, "histogram", "Time from a request to the first token of its text");
+    for (labels, texts) in accounts.iter().filter_map(|(labels, of)| Some((labels, of.told_texts()?))) {
+        let (below, count) = texts.first_token.cumulated();
+        text.histogram(first, labels, &below, count, texts.first_token.sum().as_nanos() as f64, SECOND);
+    }
+    let between = "modelway_inter_token_latency_seconds";
+    text.head(between, "histogram", "Time between two tokens of a text");
+    for (labels, texts) in accounts.iter().filter_map(|(labels, of)| Some((labels, of.told_texts()?))) {
+        let (below, count) = texts.between_tokens.cumulated();
+        text.histogram(between, labels, &below, count, texts.between_tokens.sum().as_nanos() as f64, SECOND);
+    }
+}
+
 fn write_totals(text: &mut Text, ledger: &Ledger) {
     let totals = ledger.totals();
     let requests = "modelway_inference_requests_total";
@@ -98,6 +130,12 @@ fn write_totals(text: &mut Text, ledger: &Ledger) {
     let executions = "modelway_inference_executions_total";
     text.head(executions, "counter", "Executions of all models since the start");
     text.sample(executions, "", totals.executions);
+    let prompts = "modelway_inference_prompt_tokens_total";
+    text.head(prompts, "counter", "Tokens of the prompts that all models have read since the start");
+    text.sample(prompts, "", totals.prompt_tokens);
+    let made = "modelway_inference_generation_tokens_total";
+    text.head(made, "counter", "Tokens of the texts that all models have made since the start");
+    text.sample(made, "", totals.new_tokens);
 }
 
 /// `model="…",version="…"`

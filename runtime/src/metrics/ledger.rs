@@ -52,6 +52,8 @@ pub(crate) struct Totals {
     outcomes: [u64; Outcome::ALL.len()],
     pub(super) inferences: u64,
     pub(super) executions: u64,
+    pub(super) prompt_tokens: u64,
+    pub(super) new_tokens: u64,
 }
 
 // === impl Ledger ===
@@ -186,5 +188,9 @@ impl Totals {
         }
         self.inferences += counters.inferences();
         self.executions += counters.executions();
+        if let Some(texts) = counters.told_texts() {
+            self.prompt_tokens += texts.prompt_tokens();
+            self.new_tokens += texts.new_tokens();
+        }
     }
 }

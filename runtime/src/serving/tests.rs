@@ -2,6 +2,7 @@ use super::*;
 use crate::message::RequestedOutput;
 use crate::tensor::{Tensor, TensorData};
 use crate::testing::{self, PATIENCE};
+use crate::text::{Prompt, TextEvent, TextRequest};
 
 fn serving() -> Arc<Serving> {
     serving_of(testing::everything())
@@ -154,4 +155,44 @@ async fn a_request_that_waits_for_its_turn_is_pending() {
     assert!(metric(&serving, &format!("{pending} 0")));
     assert!(metric(&serving, "modelmesh_req_queue_delay_milliseconds_count 1"));
     runtime.shutdown_background();
+}
+
+#[tokio::test]
+async fn a_text_is_counted_token_by_token_and_giving_it_up_cancels_it() {
+    let parrot = testing::Parrot::waiting();
+    let permits = parrot.permits.clone().unwrap();
+    let serving = serving_of(Catalogue::of([("parrot", None, parrot.model())]));
+    let found = serving.catalogue().find("parrot", None).await.unwrap();
+    let request = TextRequest::new(Prompt::Text("hello".to_owned()));
+    let mut generation = serving.generate(found, request, Trace::default()).unwrap();
+    let begun = generation.next().await.unwrap().unwrap();
+    assert_eq!(begun, TextEvent::Begun { prompt_tokens: 5, cached_tokens: 2 });
+    permits.add_permits(2);
+    for text in ["h", "e"] {
+        let TextEvent::Token(piece) = generation.next().await.unwrap().unwrap() else { panic!("no token") };
+        assert_eq!(piece.text, text);
+    }
+    assert!(futures_util::poll!(generation.next()).is_pending());
+    assert!(metric(&serving, "modelway_inferences_in_flight 1"));
+    drop(generation);
+    tokio::time::timeout(PATIENCE, parrot.given_up.acquire()).await.unwrap().unwrap().forget();
+    for line in [
+        "nv_inference_request_failure{model=\"parrot\",version=\"\",reason=\"CANCELED\"} 1",
+        "modelway_prompt_tokens_total{model=\"parrot\",version=\"\"} 5",
+        "modelway_generation_tokens_total{model=\"parrot\",version=\"\"} 2",
+        "modelway_inferences_in_flight 0",
+    ] {
+        assert!(metric(&serving, line), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_has_no_texts_says_how_it_is_asked() {
+    let serving = serving();
+    let found = serving.catalogue().find("sum", None).await.unwrap();
+    let request = TextRequest::new(Prompt::Text("hello".to_owned()));
+    let error = serving.generate(found, request, Trace::default()).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    assert!(error.message().contains("POST /v2/models/sum/infer"), "{error}");
+    assert!(metric(&serving, "nv_inference_request_failure{model=\"sum\",version=\"\",reason=\"OTHER\"} 1"));
 }

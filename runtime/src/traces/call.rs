@@ -30,13 +30,21 @@ impl Call {
             "/inference.GRPCInferenceService/ModelStreamInfer" => {
                 ("inference.GRPCInferenceService/ModelStreamInfer", Protocol::Grpc)
             }
+            "/v1/completions" | "/openai/v1/completions" => ("POST /v1/completions", Protocol::Rest),
+            "/v1/chat/completions" | "/openai/v1/chat/completions" => ("POST /v1/chat/completions", Protocol::Rest),
             path => {
-                let model = path.strip_prefix("/v2/models/")?.strip_suffix("/infer")?;
-                if model.contains("/versions/") {
-                    ("POST /v2/models/{model}/versions/{version}/infer", Protocol::Rest)
-                } else {
-                    ("POST /v2/models/{model}/infer", Protocol::Rest)
-                }
+                let (model, verb) = path.strip_prefix("/v2/models/")?.rsplit_once('/')?;
+                let is_versioned = model.contains("/versions/");
+                let name = match (verb, is_versioned) {
+                    ("infer", false) => "POST /v2/models/{model}/infer",
+                    ("infer", true) => "POST /v2/models/{model}/versions/{version}/infer",
+                    ("generate", false) => "POST /v2/models/{model}/generate",
+                    ("generate", true) => "POST /v2/models/{model}/versions/{version}/generate",
+                    ("generate_stream", false) => "POST /v2/models/{model}/generate_stream",
+                    ("generate_stream", true) => "POST /v2/models/{model}/versions/{version}/generate_stream",
+                    _ => return None,
+                };
+                (name, Protocol::Rest)
             }
         };
         Some(Self { name, protocol })

@@ -8,6 +8,8 @@ fn only_inferences_have_spans_and_their_names_have_no_model_in_them() {
     assert_eq!(name(post, "/v2/models/a/infer"), Some("POST /v2/models/{model}/infer"));
     let versioned = Some("POST /v2/models/{model}/versions/{version}/infer");
     assert_eq!(name(post, "/v2/models/a/versions/2/infer"), versioned);
+    assert_eq!(name(post, "/v2/models/a/generate_stream"), Some("POST /v2/models/{model}/generate_stream"));
+    assert_eq!(name(post, "/openai/v1/chat/completions"), Some("POST /v1/chat/completions"));
     let grpc = "/inference.GRPCInferenceService/ModelInfer";
     assert_eq!(Call::of(post, grpc).map(|call| call.protocol), Some(Protocol::Grpc));
     for other in ["/v2/models/a", "/v2/health/ready", "/grpc.health.v1.Health/Check", "/metrics"] {
