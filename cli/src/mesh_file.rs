@@ -12,7 +12,7 @@ use modelway_decision::config::Routing;
 use schemars::JsonSchema;
 use serde_json::Value;
 
-pub(crate) use self::deployment::{Deployment, Gateway, Service, UpstreamHttp};
+pub(crate) use self::deployment::{Deployment, Gateway, Runtimes, Service, UpstreamHttp};
 use crate::faults::{self, Fault};
 use crate::source::{Form, Section, Source};
 use crate::yaml::Path;
@@ -81,17 +81,14 @@ impl Mesh {
             faults.extend(found.into_iter().map(|fault| in_file(&Path::default().key("deployment"), fault)));
         });
         match (routing, deployment) {
-            (Ok((config, router)), Ok(mut deployment)) if faults.is_empty() => {
-                deployment.models = folder.join(deployment.models);
-                Ok(Self {
-                    path: section.path.clone(),
-                    routing: section.routing.clone(),
-                    config,
-                    router,
-                    deployment,
-                    is_mesh_file: section.form == Form::MeshFile,
-                })
-            }
+            (Ok((config, router)), Ok(deployment)) if faults.is_empty() => Ok(Self {
+                path: section.path.clone(),
+                routing: section.routing.clone(),
+                config,
+                router,
+                deployment: deployment.in_folder(folder),
+                is_mesh_file: section.form == Form::MeshFile,
+            }),
             _ => Err(faults),
         }
     }

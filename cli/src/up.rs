@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         mesh.deployment.gateway.port = port;
     }
     mesh.deployment.gateway.admin_port = 0;
-    let programs = Programs::find(args)?;
+    let programs = Programs::find(args, &mesh.deployment.runtimes)?;
     // One thread: the kernel ties the death signal of a child to the thread that started it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

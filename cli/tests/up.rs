@@ -3,8 +3,10 @@
 // Clippy knows only `#[test]` functions as tests, not what they call.
 #![allow(clippy::expect_used, clippy::panic)]
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -78,6 +80,38 @@ fn a_runtime_that_dies_stops_the_mesh_and_is_named() {
     assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(errors.contains("runtime-1 stopped with signal: 9"), "{errors}");
     assert!(errors.contains("listening on 127.0.0.1:"), "its last words: {errors}");
+}
+
+#[test]
+fn the_runtimes_are_the_program_that_the_mesh_file_names() {
+    let folder = mesh();
+    let program = folder.path().join("own-runtime");
+    let modelway = env!("CARGO_BIN_EXE_modelway");
+    let text = format!("#!/bin/sh\necho \"$1\" >> {}/calls\nexec {modelway} \"$@\"\n", folder.path().display());
+    std::fs::write(&program, text).expect("the program");
+    std::fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("it may run");
+    let text = "apiVersion: modelway/v1alpha1\nrouting: {models: []}\ndeployment: {gateway: {port: 0}, runtimes: {program: ./own-runtime}}\n";
+    std::fs::write(folder.path().join("mesh.yaml"), text).expect("the mesh file");
+    let (output, errors) = run(up(&folder).args(["--", "true"]));
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    assert_eq!(std::fs::read_to_string(folder.path().join("calls")).expect("calls"), "serve\nserve\n");
+}
+
+#[test]
+fn a_program_that_is_not_there_is_told_before_anything_starts() {
+    for (program, told) in [("./none", "at "), ("modelway-none", "on the PATH by the name modelway-none")] {
+        let folder = mesh();
+        let text = format!(
+            "apiVersion: modelway/v1alpha1\nrouting: {{models: []}}\ndeployment: {{runtimes: {{program: {program}}}}}\n"
+        );
+        std::fs::write(folder.path().join("mesh.yaml"), text).expect("the mesh file");
+        let (output, errors) = run(&mut up(&folder));
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            errors.contains(&format!("no program {told}")) && errors.contains("deployment.runtimes.program"),
+            "{errors}"
+        );
+    }
 }
 
 #[test]

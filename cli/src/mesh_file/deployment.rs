@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU16;
-use std::path::PathBuf;
+use std::path::{Path as FilePath, PathBuf};
 
 use modelway_decision::config::ByteSize;
 use schemars::JsonSchema;
@@ -126,11 +126,23 @@ pub(crate) struct Istio {
 pub(crate) struct Runtimes {
     /// How many. Default 2.
     pub(crate) count: NonZeroU16,
+    /// The program whose `serve` they are, for instance one with [model types of your own](custom-models.md). With a `/`
+    /// it is a path, relative to the mesh file, else a name on the PATH. Default the one that `up` was called with.
+    pub(crate) program: Option<PathBuf>,
 }
 
 // === impl Deployment ===
 
 impl Deployment {
+    /// With the paths that `up` takes made relative to where this program stands, not to the mesh file in `folder`.
+    pub(super) fn in_folder(self, folder: &FilePath) -> Self {
+        let program = self.runtimes.program.map(|program| {
+            let is_path = program.components().count() > 1 || program.is_absolute();
+            if is_path { folder.join(program) } else { program }
+        });
+        Self { models: folder.join(self.models), runtimes: Runtimes { program, ..self.runtimes }, ..self }
+    }
+
     /// The `deployment` of a document, or its faults by their paths in it.
     pub(super) fn of(section: &Section) -> Result<Self, Vec<Fault>> {
         let Some(value) = section.document.get("deployment").filter(|value| !value.is_null()) else {
@@ -148,6 +160,9 @@ impl Deployment {
             && !["oci://", "http://", "https://", "file://"].iter().any(|scheme| url.starts_with(scheme))
         {
             fault(Path::parse("module.url"), format!("expected oci://…, https://… or file://…, got '{url}'"));
+        }
+        if self.runtimes.program.as_ref().is_some_and(|program| program.as_os_str().is_empty()) {
+            fault(Path::parse("runtimes.program"), "expected a program, got ''; leave it out for this one".to_owned());
         }
         if let Some(digest) = &self.module.sha256
             && !(digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()))
@@ -303,6 +318,6 @@ impl Default for Istio {
 
 impl Default for Runtimes {
     fn default() -> Self {
-        Self { count: NonZeroU16::MIN.saturating_add(1) }
+        Self { count: NonZeroU16::MIN.saturating_add(1), program: None }
     }
 }

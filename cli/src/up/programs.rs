@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use tokio::process::Command;
 
 use super::Args;
-use crate::mesh_file::Deployment;
+use crate::mesh_file::{Deployment, Runtimes};
 
 /// Where `make demo` and `make up` put Envoy.
 const ENVOY_IN_TOOLS: &str = ".tools/venv/bin/envoy";
@@ -15,7 +15,8 @@ const ENVOY_IN_TOOLS: &str = ".tools/venv/bin/envoy";
 /// What a mesh consists of, all found.
 pub(crate) struct Programs {
     envoy: PathBuf,
-    modelway: PathBuf,
+    /// The runtimes' program.
+    runtime: PathBuf,
     pub(crate) filter: PathBuf,
     /// util-linux's `setpriv`: it has the kernel stop a child whose parent was killed outright.
     setpriv: Option<PathBuf>,
@@ -24,7 +25,7 @@ pub(crate) struct Programs {
 // === impl Programs ===
 
 impl Programs {
-    pub(crate) fn find(args: &Args) -> anyhow::Result<Self> {
+    pub(crate) fn find(args: &Args, runtimes: &Runtimes) -> anyhow::Result<Self> {
         let filter = std::path::absolute(&args.filter)?;
         if !filter.is_file() {
             bail!("no filter at {}; build it with `make wasm`, or name it with --filter", args.filter.display());
@@ -38,7 +39,7 @@ impl Programs {
         };
         Ok(Self {
             envoy: std::path::absolute(envoy)?,
-            modelway: env::current_exe().context("cannot find this program itself")?,
+            runtime: find_runtime(runtimes)?,
             filter,
             setpriv: on_the_path("setpriv"),
         })
@@ -46,7 +47,7 @@ impl Programs {
 
     /// The command that starts a runtime on a port of its own choice.
     pub(crate) fn runtime(&self, deployment: &Deployment) -> Command {
-        let mut command = self.tied_to_us(&self.modelway);
+        let mut command = self.tied_to_us(&self.runtime);
         command.args(["serve", "--host", "127.0.0.1", "--port", "0"]);
         // When `up` stops, its gateway is gone before them.
         command.args(["--drain-grace", "0"]);
@@ -70,12 +71,26 @@ impl Programs {
     }
 }
 
+/// The program that the mesh file names, or this one.
+fn find_runtime(runtimes: &Runtimes) -> anyhow::Result<PathBuf> {
+    let Some(program) = &runtimes.program else {
+        return env::current_exe().context("cannot find this program itself");
+    };
+    let is_path = program.components().count() > 1;
+    let found = if is_path { program.is_file().then(|| program.clone()) } else { on_the_path(program) };
+    let place = if is_path { "at" } else { "on the PATH by the name" };
+    found
+        .map(std::path::absolute)
+        .transpose()?
+        .with_context(|| format!("no program {place} {}, which `deployment.runtimes.program` names", program.display()))
+}
+
 fn find_envoy() -> Option<PathBuf> {
     let in_tools = PathBuf::from(ENVOY_IN_TOOLS);
     if in_tools.is_file() { Some(in_tools) } else { on_the_path("envoy") }
 }
 
-fn on_the_path(program: &str) -> Option<PathBuf> {
+fn on_the_path(program: impl AsRef<Path>) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
+    env::split_paths(&path).map(|folder| folder.join(&program)).find(|candidate| candidate.is_file())
 }
