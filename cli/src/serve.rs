@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
+use modelway_runtime::formats::Format;
 use modelway_runtime::{
-    Catalogue, Listener, Location, Mode, ModelMeshOptions, Options, ResidencyOptions, Server, Stores, formats,
+    Catalogue, Listener, Location, Mode, ModelMeshOptions, Options, ResidencyOptions, Server, Stores,
 };
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
@@ -137,20 +138,20 @@ enum LogFormat {
     Json,
 }
 
-/// Serves until it is told to stop. `ignored` are settings that have no effect, to be named once.
-pub(crate) fn run(args: Args, ignored: &[String]) -> anyhow::Result<()> {
+/// Serves models of these formats until it is told to stop. `ignored` are settings that have no effect, to be named once.
+pub(crate) fn run(args: Args, ignored: &[String], formats: Vec<Arc<dyn Format>>) -> anyhow::Result<()> {
     log_to_stderr(args.log_format);
     if !ignored.is_empty() {
         tracing::warn!(settings = ignored.join(", "), "settings of another server that have no effect here");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
-    let result = runtime.block_on(serve(args));
+    let result = runtime.block_on(serve(args, formats));
     // A load or a prediction that is still computing must not hold the exit.
     runtime.shutdown_background();
     result
 }
 
-async fn serve(args: Args) -> anyhow::Result<()> {
+async fn serve(args: Args, formats: Vec<Arc<dyn Format>>) -> anyhow::Result<()> {
     let location = Location::parse(&args.models).context("--models")?;
     let stores = Arc::new(Stores::new(args.storage.options()));
     let (catalogue, modelmesh) = if args.modelmesh {
@@ -165,10 +166,9 @@ async fn serve(args: Args) -> anyhow::Result<()> {
             default_model_size: u64::try_from(args.default_model_size).unwrap_or(u64::MAX),
             stores: Some(stores),
         };
-        (Catalogue::to_be_filled(formats::builtin(), residency(&args)), Some(options))
+        (Catalogue::to_be_filled(formats, residency(&args)), Some(options))
     } else {
-        let catalogue =
-            Catalogue::open_at(&location, &stores, formats::builtin(), residency(&args), args.poll_interval).await;
+        let catalogue = Catalogue::open_at(&location, &stores, formats, residency(&args), args.poll_interval).await;
         (catalogue.with_context(|| format!("cannot serve the models of {location}"))?, None)
     };
     let traces = args.traces.start()?;

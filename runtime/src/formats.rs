@@ -1,4 +1,5 @@
-//! Model formats: each a folder that implements [`Format`].
+//! Model formats: each a folder that implements [`Format`]. One of your own stands beside them when a
+//! [`Catalogue`](crate::Catalogue) is opened with it.
 
 #[cfg(feature = "llm")]
 pub mod language;
@@ -18,6 +19,32 @@ pub struct ModelFiles {
     pub format: Option<String>,
     /// What a settings file says to the format itself: `parameters.extra` of MLServer's `model-settings.json`.
     pub parameters: Option<Arc<serde_json::Map<String, serde_json::Value>>>,
+}
+
+// === impl ModelFiles ===
+
+impl ModelFiles {
+    /// What most formats answer to [`Format::recognises`]: the settings name this format, or they name none and the
+    /// file's name ends in a dot and one of these extensions.
+    pub fn is_format(&self, name: &str, extensions: &[&str]) -> bool {
+        let has_extension = || self.path.extension().is_some_and(|own| extensions.iter().any(|known| own == *known));
+        self.format.as_deref().map_or_else(has_extension, |format| format == name)
+    }
+
+    /// The text of the model's file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not UTF-8.
+    pub fn read_text(&self) -> Result<String, LoadError> {
+        let bytes = std::fs::read(&self.path)
+            .map_err(|error| LoadError::Read { path: self.path.clone(), reason: error.to_string() })?;
+        String::from_utf8(bytes).map_err(|error| self.malformed(format!("not UTF-8: {}", error.utf8_error())))
+    }
+
+    /// The error of a file that does not hold what it should; the text begins with the path.
+    pub fn malformed(&self, reason: impl std::fmt::Display) -> LoadError {
+        LoadError::Malformed(format!("{}: {reason}", self.path.display()))
+    }
 }
 
 /// Why a model could not be loaded; the text says what was found, where, and what was expected.

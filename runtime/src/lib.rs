@@ -12,7 +12,9 @@
 //! [`Server`] puts it together.
 //!
 //! A model type of your own is an implementation of [`BatchModel`] (a batch in, a batch out) or of
-//! [`Model`] (a stream, cancellable), and a [`formats::Format`] that loads it.
+//! [`Model`] (a stream, cancellable), and a [`formats::Format`] that loads it: `docs/custom-models.md`. What these
+//! have in their signatures from other crates is exported here as well: [`Bytes`], [`f16`], [`bf16`],
+//! [`CancellationToken`].
 
 #![forbid(unsafe_code)]
 
@@ -44,8 +46,10 @@ mod traces;
 
 pub mod formats;
 
+pub use bytes::Bytes;
 pub use catalogue::Catalogue;
 pub use error::{Error, ErrorKind, Refusal};
+pub use half::{bf16, f16};
 pub use listing::{Listing, State};
 pub use message::{InferRequest, InferResponse, RequestedOutput};
 pub use metrics::Timed;
@@ -58,3 +62,4 @@ pub use server::{Listener, Options, Server};
 pub use storage::{Location, StorageError, StorageOptions, Stores};
 pub use tensor::{DataType, Tensor, TensorData};
 pub use text::{Finish, Likely, Piece, Prompt, Sampling, TextEvent, TextModel, TextRequest, TextStream};
+pub use tokio_util::sync::CancellationToken;
