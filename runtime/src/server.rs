@@ -1,5 +1,6 @@
 //! The server: every port answers REST and gRPC, over HTTP/1 and over HTTP/2 without TLS.
 
+mod authority;
 mod connections;
 mod listener;
 mod watch;

@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use crate::error::Error;
+use crate::server::authority::AnyAuthority;
 use crate::server::listener::Listener;
 use crate::server::watch::Watcher;
 use crate::{grpc, rest};
@@ -117,7 +118,7 @@ async fn accept_from(listener: Listener, router: Router, watcher: Arc<Watcher>, 
                 open.spawn(serve_connection(stream, router, watcher, builder, phase));
             }),
             Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| {
-                open.spawn(serve_connection(stream, router, watcher, builder, phase));
+                open.spawn(serve_connection(AnyAuthority::new(stream), router, watcher, builder, phase));
             }),
         };
         match accepted {
