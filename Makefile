@@ -17,7 +17,7 @@ export MODELWAY_FILTER := $(FILTER)
 export MODELWAY_ENVOY := $(CURDIR)/.tools/venv/bin/envoy
 export MODELWAY_PYTHON := $(PYTHON)
 
-.PHONY: help demo up test soak fuzz lint bench bench-filter bench-mesh docs wasm binary setup models mesh-models deny
+.PHONY: help demo demo-llm up test soak fuzz lint bench bench-filter bench-mesh docs wasm binary setup models language-models mesh-models deny
 
 # How long `make fuzz` gives each reader, in seconds.
 FUZZ_SECONDS ?= 600
@@ -32,12 +32,16 @@ help: ## this list
 demo: wasm binary models ## start a gateway and two versions of a model, ask them everything, check every answer
 	@$(STEP) "demo" $(MODELWAY) up tests/demo/mesh.yaml -- $(PYTHON) tests/demo/check.py .tools/demo/expected.json
 
+demo-llm: wasm binary language-models ## a language model with adapters behind a gateway: ModelMesh's example, OpenAI, streams; every answer checked
+	@$(STEP) "demo of language models" $(MODELWAY) up tests/demo/language.yaml -- $(PYTHON) tests/demo/language_check.py
+
 up: wasm binary models ## start the same and stay until Ctrl-C
 	@exec $(MODELWAY) up tests/demo/mesh.yaml
 
-test: wasm binary models ## all tests: Rust, the built filter in a test host and in a real Envoy, the demo
+test: wasm binary models language-models ## all tests: Rust, the built filter in a test host and in a real Envoy, the demo
 	@$(STEP) "tests" cargo test --workspace --no-fail-fast
 	@$(STEP) "demo, on a free port" $(MODELWAY) up --port 0 tests/demo/mesh.yaml -- $(PYTHON) tests/demo/check.py .tools/demo/expected.json
+	@$(STEP) "demo of language models, on a free port" $(MODELWAY) up --port 0 tests/demo/language.yaml -- $(PYTHON) tests/demo/language_check.py
 	@$(STEP) "fuzzing the readers, 50,000 inputs each" env FUZZ_SEED=1 tests/fuzz/run.sh 50000
 	@$(STEP) "the other releases of Envoy, what differs most" tests/matrix.sh short
 
@@ -92,6 +96,9 @@ models: setup .tools/demo/expected.json ## the demo's two models, trained with s
 
 .tools/demo/expected.json: tests/demo/train.py tests/setup/requirements.txt
 	@$(STEP) "training two versions of a digit classifier" $(PYTHON) tests/demo/train.py .tools/demo
+
+language-models: setup ## the language demo's models: a tiny BLOOM and adapters
+	@$(PYTHON) tests/demo/language_models.py .tools/demo-llm/models
 
 mesh-models: $(MESH_MODELS)/count
 

@@ -11,6 +11,7 @@ mod placed;
 mod scan;
 mod settings;
 mod shelf;
+mod stock;
 mod text_proto;
 mod triton;
 mod version;
@@ -61,7 +62,7 @@ pub struct Catalogue {
 const FILE_CHANGES: usize = 3;
 
 /// All models, by name.
-type Stock = BTreeMap<String, Arc<Shelf>>;
+type Stock = stock::Stock<Arc<Shelf>>;
 
 // === impl Catalogue ===
 
@@ -157,9 +158,9 @@ impl Catalogue {
             let slot = residency.adopt(name.clone(), version.clone(), model);
             shelves.entry(name).or_default().add(version.map(Version::from), Entry::new(slot));
         }
-        let stock: Stock = shelves.into_iter().map(|(name, shelf)| (name, Arc::new(shelf))).collect();
+        let shelves: BTreeMap<_, _> = shelves.into_iter().map(|(name, shelf)| (name, Arc::new(shelf))).collect();
         Self {
-            stock: ArcSwap::from_pointee(stock),
+            stock: ArcSwap::from_pointee(shelves.into()),
             residency,
             options,
             source: None,
@@ -250,7 +251,7 @@ impl Catalogue {
 
     /// The names of all models, in order.
     pub fn names(&self) -> Vec<String> {
-        self.stock.load().keys().cloned().collect()
+        self.stock.load().names().cloned().collect()
     }
 
     /// Every model and version with its state, in order.

@@ -93,6 +93,8 @@ pub struct ModelMetadata {
 pub(crate) struct Signature {
     pub(crate) inputs: Option<Vec<TensorSpec>>,
     pub(crate) outputs: Option<Vec<TensorSpec>>,
+    /// Shown only where the model says nothing itself.
+    pub(crate) is_fallback: bool,
 }
 
 // === impl ModelMetadata ===
@@ -100,9 +102,13 @@ pub(crate) struct Signature {
 impl ModelMetadata {
     /// The same with what is declared instead of what the model says itself.
     pub(crate) fn with(&self, declared: &Signature) -> Self {
+        let of = |declared_ones: &Option<Vec<TensorSpec>>, own: &[TensorSpec]| match declared_ones {
+            Some(specs) if own.is_empty() || !declared.is_fallback => specs.clone(),
+            _ => own.to_vec(),
+        };
         Self {
-            inputs: declared.inputs.clone().unwrap_or_else(|| self.inputs.clone()),
-            outputs: declared.outputs.clone().unwrap_or_else(|| self.outputs.clone()),
+            inputs: of(&declared.inputs, &self.inputs),
+            outputs: of(&declared.outputs, &self.outputs),
             platform: self.platform.clone(),
             properties: self.properties.clone(),
         }

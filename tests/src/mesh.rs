@@ -9,6 +9,7 @@ pub mod classifier;
 mod discovery;
 mod rendered;
 mod runtime;
+pub mod small_disk;
 pub mod stream;
 mod traffic;
 mod view;
@@ -55,6 +56,8 @@ pub struct Setup {
     pub gateway: Value,
     /// Whether each runtime has a models folder of its own.
     pub has_folder_each: bool,
+    /// The store that the models stand in, a URL, instead of a folder. Then each runtime has a cache of its own.
+    pub store: Option<String>,
     /// Models whose file one runtime, by its number, cannot read from the start: of the others' folders it is whole.
     pub broken: Vec<(usize, String)>,
     /// Changes to the rendered configuration, by JSON pointer.
@@ -85,6 +88,7 @@ impl Default for Setup {
             routing: json!({ "models": [] }),
             gateway: json!({}),
             has_folder_each: false,
+            store: None,
             broken: Vec::new(),
             changes: Vec::new(),
             workers: 1,
@@ -126,7 +130,9 @@ impl Mesh {
             for (_, name) in setup.broken.iter().filter(|(of, _)| *of == number) {
                 std::fs::write(models_folder.join(format!("{name}.pkl")), b"\x80\x03not a model.")?;
             }
-            runtimes.push(RuntimeProcess::start(number, &models_folder, folder.path(), &setup.serve)?);
+            let (models, cache) = place_of_models(folder.path(), &setup, number);
+            let arguments = [cache, setup.serve.clone()].concat();
+            runtimes.push(RuntimeProcess::start(number, &models, folder.path(), &[], &arguments)?);
         }
         let addresses: Vec<_> = runtimes.iter().map(RuntimeProcess::address).collect();
         endpoints.publish(&addresses)?;
@@ -185,14 +191,26 @@ impl Mesh {
 
     /// Starts one more runtime, with further arguments, and tells Envoy once it answers.
     pub async fn add(&mut self, arguments: &[&str]) -> Result<()> {
+        self.add_within(&[], arguments)
+    }
+
+    /// The same, with a disk of so many bytes that has nothing but its cache. [`small_disk::is_possible`] says whether
+    /// this machine lets us.
+    pub async fn add_with_disk(&mut self, bytes: u64, arguments: &[&str]) -> Result<()> {
+        let around = small_disk::around(&cache_folder(self.folder.path(), self.started), bytes)?;
+        self.add_within(&around, arguments)
+    }
+
+    fn add_within(&mut self, around: &[String], arguments: &[&str]) -> Result<()> {
         let number = self.started;
         let folder = self.models_folder(number);
         if self.setup.has_folder_each {
             copy_files(&self.models_folder(0), &folder)?;
         }
-        let mut all = self.setup.serve.clone();
+        let (models, cache) = place_of_models(self.folder.path(), &self.setup, number);
+        let mut all = [cache, self.setup.serve.clone()].concat();
         all.extend(arguments.iter().map(ToString::to_string));
-        let process = RuntimeProcess::start(number, &folder, self.folder.path(), &all)?;
+        let process = RuntimeProcess::start(number, &models, self.folder.path(), around, &all)?;
         self.started += 1;
         self.runtimes.push(process);
         self.publish()
@@ -306,6 +324,21 @@ pub async fn until(what: &str, limit: Duration, look: impl AsyncFn() -> Result<(
 
 fn models_folder(folder: &Path, setup: &Setup, number: usize) -> PathBuf {
     folder.join(if setup.has_folder_each { format!("models-{number}") } else { "models".to_owned() })
+}
+
+fn cache_folder(folder: &Path, number: usize) -> PathBuf {
+    folder.join(format!("cache-{number}"))
+}
+
+/// What a runtime is told to serve, and the arguments about its cache.
+fn place_of_models(folder: &Path, setup: &Setup, number: usize) -> (PathBuf, Vec<String>) {
+    match &setup.store {
+        None => (models_folder(folder, setup, number), Vec::new()),
+        Some(store) => {
+            let cache = cache_folder(folder, number).display().to_string();
+            (store.into(), vec!["--cache".to_owned(), cache])
+        }
+    }
 }
 
 fn copy_files(from: &Path, to: &Path) -> Result<()> {

@@ -34,7 +34,9 @@ pub(super) fn settings(environment: impl IntoIterator<Item = (OsString, OsString
         return Ok(Settings::default());
     }
     let mut settings = Settings::default();
-    if let Some(folder) = said.0.remove("MODELS_DIR") {
+    let folder = said.0.remove("MODELS_DIR");
+    said.refuse_model_outside(folder.as_deref().map(Path::new))?;
+    if let Some(folder) = folder {
         settings.set("models", folder);
     }
     if said.0.contains_key("HTTP_PORT") || said.0.contains_key("GRPC_PORT") {
@@ -56,6 +58,7 @@ pub(super) fn start(
 ) -> anyhow::Result<Settings> {
     let mut said = Said::in_environment(environment);
     said.add_file(&folder.join(FILE))?;
+    said.refuse_model_outside(Some(folder))?;
     let mut settings = Settings::default();
     settings.set("models", folder.display().to_string());
     settings.set("host", Ipv4Addr::UNSPECIFIED.to_string());
@@ -105,6 +108,20 @@ impl Said {
             self.0.insert(name.to_ascii_uppercase(), value);
         }
         Ok(())
+    }
+
+    /// KServe says where the model stands although that is the models folder; another place would not be looked at.
+    fn refuse_model_outside(&mut self, folder: Option<&Path>) -> anyhow::Result<()> {
+        let Some(uri) = self.0.remove("MODEL_URI") else { return Ok(()) };
+        let place = Path::new(uri.strip_prefix("file://").unwrap_or(&uri));
+        // By their components, so that `/mnt/models/` is `/mnt/models`.
+        if folder.is_some_and(|folder| folder.components().eq(place.components())) {
+            return Ok(());
+        }
+        bail!(
+            "{PREFIX}MODEL_URI is '{uri}', which is not the models folder: say it as parameters.uri in the model's \
+             model-settings.json, or make it the models folder, {PREFIX}MODELS_DIR"
+        )
     }
 
     /// What has the same meaning however it was said; the rest is told to have no effect.

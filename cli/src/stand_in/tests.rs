@@ -107,6 +107,24 @@ fn a_setting_of_mlservers_that_is_not_understood_is_named_with_what_is_expected(
 }
 
 #[test]
+fn a_model_that_stands_outside_of_the_models_folder_is_refused_by_the_variables_name() {
+    let serve = ["modelway", "serve"];
+    let folder = ("MLSERVER_MODELS_DIR", "/mnt/models");
+    for same in ["/mnt/models", "/mnt/models/", "file:///mnt/models"] {
+        let uri = ("MLSERVER_MODEL_URI", same);
+        assert_eq!(read(&serve, &[folder, uri]).unwrap().settings.ignored(), [""; 0]);
+        read(&["mlserver", "start", "/mnt/models"], &[uri]).unwrap();
+    }
+    let other = ("MLSERVER_MODEL_URI", "/mnt/other/model.joblib");
+    for fault in
+        [fault(&serve, &[folder, other]), fault(&serve, &[other]), fault(&["mlserver", "start", "/m"], &[other])]
+    {
+        assert!(fault.starts_with("MLSERVER_MODEL_URI is '/mnt/other/model.joblib'"), "{fault}");
+        assert!(fault.contains("parameters.uri"), "{fault}");
+    }
+}
+
+#[test]
 fn mlserver_start_is_what_it_is_in_mlserver() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().to_str().unwrap();

@@ -4,11 +4,11 @@ use std::collections::btree_map::Entry as Place;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::catalogue::Catalogue;
 use crate::catalogue::scan::Found;
 use crate::catalogue::settings;
 use crate::catalogue::shelf::{Entry, Shelf};
 use crate::catalogue::version::Version;
-use crate::catalogue::{Catalogue, Stock};
 use crate::fingerprint::Fingerprint;
 use crate::listing::State;
 use crate::residency::{Description, Mode, Origin, Slot, Urgency};
@@ -40,7 +40,7 @@ impl Catalogue {
     pub(super) fn take_over(&self, found: Vec<Found>, earlier: Option<&Earlier>) {
         let old = self.stock.load_full();
         let mut models = sorted(found, earlier.is_none());
-        let mut stock = Stock::new();
+        let mut stock: BTreeMap<String, Arc<Shelf>> = BTreeMap::new();
         for (name, shelf) in old.iter() {
             let shelf = self.changed_shelf(name, shelf, models.remove(name).unwrap_or_default(), earlier);
             if !shelf.is_empty() {
@@ -55,7 +55,7 @@ impl Catalogue {
         }
         let mut shelves = old.values().zip(stock.values());
         if old.len() != stock.len() || !shelves.all(|(old, new)| Arc::ptr_eq(old, new)) {
-            self.stock.store(Arc::new(stock));
+            self.stock.store(Arc::new(stock.into()));
         }
     }
 
@@ -85,13 +85,11 @@ impl Catalogue {
         if Arc::ptr_eq(&shelf, &changed) {
             return;
         }
-        let mut stock = Stock::clone(&old);
-        if changed.is_empty() {
-            stock.remove(name);
-        } else {
-            stock.insert(name.to_owned(), changed);
+        let stock =
+            if changed.is_empty() { old.without(name).map(|(stock, _)| stock) } else { Some(old.with(name, changed)) };
+        if let Some(stock) = stock {
+            self.stock.store(Arc::new(stock));
         }
-        self.stock.store(Arc::new(stock));
     }
 
     /// The shelf with what has changed, or the same one.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::catalogue::Catalogue;
 use crate::catalogue::scan::{self, Place};
-use crate::catalogue::{Catalogue, Stock};
 use crate::error::{Error, ErrorKind};
 use crate::fingerprint::Fingerprint;
 use crate::formats::Format;
@@ -109,8 +109,7 @@ impl Catalogue {
     }
 
     fn remove_from_stock(&self, name: &str) -> Option<Arc<crate::catalogue::shelf::Shelf>> {
-        let mut stock = Stock::clone(&self.stock.load_full());
-        let shelf = stock.remove(name)?;
+        let (stock, shelf) = self.stock.load().without(name)?;
         self.stock.store(Arc::new(stock));
         Some(shelf)
     }

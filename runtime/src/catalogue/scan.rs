@@ -181,7 +181,7 @@ fn scan_model_folder(tree: &dyn Tree, name: &str, folder: &Path, formats: &[Arc<
             max_batch_size: config.max_batch_size,
             has_policy: config.policy.is_some(),
             lacks_implementation: located.lacks_implementation,
-            signature: located.signature,
+            signature: located.signature.or_else(|| config.signature.clone()),
         });
     };
     let whole = locate(tree, folder, formats);

@@ -79,7 +79,7 @@ impl Settings {
     pub(super) fn signature(&self) -> Option<Arc<Signature>> {
         let inputs = self.inputs.as_deref().and_then(specs);
         let outputs = self.outputs.as_deref().and_then(specs);
-        (inputs.is_some() || outputs.is_some()).then(|| Arc::new(Signature { inputs, outputs }))
+        (inputs.is_some() || outputs.is_some()).then(|| Arc::new(Signature { inputs, outputs, is_fallback: false }))
     }
 }
 

@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::catalogue::text_proto::{Message, Value};
+use crate::model::{Signature, TensorSpec};
 use crate::storage::Tree;
+use crate::tensor::DataType;
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +24,8 @@ pub(super) struct Config {
     pub(super) max_batch_size: Option<u64>,
     /// Absent when the file does not say.
     pub(super) policy: Option<Policy>,
+    /// Inputs and outputs, for models that do not know their own.
+    pub(super) signature: Option<Arc<Signature>>,
 }
 
 /// Which of the version folders are served.
@@ -65,8 +70,33 @@ impl Config {
                 "version_policy is not understood, expected all {}, latest { num_versions: 2 } or specific { versions: [1, 2] }",
             )?),
         };
-        Ok(Self { name, max_batch_size, policy })
+        let inputs = specs(&message, "input", max_batch_size.is_some());
+        let outputs = specs(&message, "output", max_batch_size.is_some());
+        let signature =
+            (inputs.is_some() || outputs.is_some()).then(|| Arc::new(Signature { inputs, outputs, is_fallback: true }));
+        Ok(Self { name, max_batch_size, policy, signature })
     }
+}
+
+/// The tensors of a field, `input` or `output`. They are for people and clients to read, so that one that is not
+/// understood keeps no model from serving. With a batch its dimension is not among the file's.
+fn specs(message: &Message, field: &str, has_batch: bool) -> Option<Vec<TensorSpec>> {
+    let spec = |value: &Value| {
+        let tensor = value.message()?;
+        let name = tensor.last("name").and_then(Value::text)?.to_owned();
+        let datatype = match tensor.last("data_type").and_then(Value::text)?.strip_prefix("TYPE_")? {
+            "STRING" => DataType::Bytes,
+            name => DataType::from_name(name).ok()?,
+        };
+        let dimensions = tensor.all("dims").map(Value::integer).collect::<Option<Vec<i64>>>()?;
+        let batch = has_batch.then_some(-1);
+        Some(TensorSpec { name, datatype, shape: batch.into_iter().chain(dimensions).collect() })
+    };
+    let specs: Option<Vec<TensorSpec>> = message.all(field).map(spec).collect();
+    if specs.is_none() {
+        tracing::debug!(field, "of {FILE} is not shown");
+    }
+    specs.filter(|specs| !specs.is_empty())
 }
 
 // === impl Policy ===

@@ -35,10 +35,24 @@ pub(super) fn program() -> PathBuf {
 // === impl RuntimeProcess ===
 
 impl RuntimeProcess {
-    /// Starts it on a port of its own choice. It may not be ready yet.
-    pub(super) fn start(number: usize, models: &Path, folder: &Path, arguments: &[String]) -> Result<Self> {
+    /// Starts it on a port of its own choice. It may not be ready yet. `around` is a program with arguments that becomes
+    /// the one that it is told; empty for none.
+    pub(super) fn start(
+        number: usize,
+        models: &Path,
+        folder: &Path,
+        around: &[String],
+        arguments: &[String],
+    ) -> Result<Self> {
         let log = folder.join(format!("runtime-{number}.log"));
-        let mut command = Command::new(program());
+        let mut command = match around {
+            [] => Command::new(program()),
+            [first, others @ ..] => {
+                let mut command = Command::new(first);
+                command.args(others).arg(program());
+                command
+            }
+        };
         command.arg("serve").args(["--host", "127.0.0.1", "--port", "0", "--models"]).arg(models).args(arguments);
         // Ctrl-C in a terminal is the test's, which then stops it.
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);

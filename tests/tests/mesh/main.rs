@@ -3,6 +3,7 @@
 //! Every scenario mixes REST and gRPC, and bodies of 1 KB, 200 KB and 5 MB, with the listener's buffer limit at 32 KiB.
 //! `MODELWAY_SOAK_SECONDS` makes those longer that are about time: `make soak` sets it.
 
+mod disks;
 mod faults;
 mod placement;
 mod refusals;
