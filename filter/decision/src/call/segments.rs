@@ -121,12 +121,13 @@ impl<'p> Decoded<'p> {
 
 /// Whether a decoded segment is one that no server resolves or splits.
 pub(super) fn is_canonical(name: &[u8]) -> bool {
+    let has_dots_below = |name: &[u8]| name.contains(&b'%') && is_resolved(&percent_decoded(name));
     !name.is_empty()
         && name != b"."
         && !name.contains(&b'\\')
         && can_be_header_value(name)
         && !is_resolved(name)
-        && !(name.contains(&b'%') && is_resolved(&percent_decoded(name)))
+        && !has_dots_below(name)
 }
 
 /// Whether some server takes the segment, or a part of it, for a step up or for nothing: servlet
