@@ -50,7 +50,7 @@ fn a_models_size_is_within_a_tenth_of_what_the_allocator_counts() {
     let format = SklearnFormat::default();
     let mut measured = 0;
     for path in files_under(folder) {
-        let files = ModelFiles { path: path.clone(), format: None };
+        let files = ModelFiles { path: path.clone(), ..ModelFiles::default() };
         if !format.recognises(&files) {
             continue;
         }
