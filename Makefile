@@ -17,7 +17,7 @@ export MODELWAY_FILTER := $(FILTER)
 export MODELWAY_ENVOY := $(CURDIR)/.tools/venv/bin/envoy
 export MODELWAY_PYTHON := $(PYTHON)
 
-.PHONY: help demo demo-llm up test soak fuzz lint bench bench-filter bench-mesh docs wasm binary setup models language-models mesh-models deny
+.PHONY: help demo demo-llm up test soak fuzz lint bench bench-filter bench-mesh bench-llm docs wasm binary setup models language-models mesh-models deny
 
 # How long `make fuzz` gives each reader, in seconds.
 FUZZ_SECONDS ?= 600
@@ -25,6 +25,8 @@ FUZZ_SECONDS ?= 600
 BENCH := $(TARGET_DIR)/bench
 # The models of `make bench-mesh`: about 350 MB.
 MESH_MODELS := $(TARGET_DIR)/mesh-models
+# The model of `make bench-llm`: 1.1 GB.
+BENCH_LLM := $(TARGET_DIR)/bench-llm
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -77,6 +79,15 @@ bench-mesh: wasm binary mesh-models ## what a runtime serves of many more models
 	@$(STEP) "measuring the mesh" env MODELWAY_PROGRAM=$(MODELWAY) $(TARGET_DIR)/debug/modelway-bench-mesh \
 		--models $(MESH_MODELS) --out $(BENCH)/raw/mesh.json
 	@$(PYTHON) tests/bench/report.py $(BENCH)/raw/mesh.json $(BENCH)/mesh.json
+
+bench-llm: binary $(BENCH_LLM)/done ## a language model of bloomz-560m's shape, against transformers and PEFT, in about 6 minutes
+	@$(STEP) "setting up the peer" tests/setup/llm.sh
+	@$(STEP) "measuring language models" env MODELWAY_PROGRAM=$(MODELWAY) $(PYTHON) tests/bench/llm/run.py $(BENCH_LLM) \
+		$${MODELWAY_LLM_PYTHON:-.tools/venv-llm/bin/python} $(BENCH)/raw/llm.json
+	@$(PYTHON) tests/bench/report.py $(BENCH)/raw/llm.json $(BENCH)/llm.json
+
+$(BENCH_LLM)/done: tests/bench/llm/make_model.py | setup
+	@$(STEP) "making a model of bloomz-560m's shape" $(PYTHON) tests/bench/llm/make_model.py $(BENCH_LLM)
 
 docs: binary ## docs/configuration.md and the JSON Schema from the types, istio/ from the demo's mesh file
 	@$(MODELWAY) schema --form json > docs/modelway.schema.json

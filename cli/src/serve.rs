@@ -220,7 +220,7 @@ fn residency(args: &Args) -> ResidencyOptions {
         guard_age: args.guard_age,
         pinned: args.pinned.clone(),
         preload: args.preload,
-        default_implementation: args.default_implementation.clone(),
+        default_implementation: args.default_implementation.clone().or_else(implied_implementation),
         ..ResidencyOptions::default()
     };
     if let Some(memory) = args.memory {
@@ -232,6 +232,12 @@ fn residency(args: &Args) -> ResidencyOptions {
     }
     tracing::info!(memory = options.memory, loads_at_once = options.loads_at_once, "room for models");
     options
+}
+
+/// ModelMesh's language model example names its models in the environment, and its InferenceService any file.
+fn implied_implementation() -> Option<String> {
+    let is_language_model = std::env::var_os("PEFT_MODEL_ID").is_some_and(|id| !id.is_empty());
+    (is_language_model && cfg!(feature = "llm")).then(|| "huggingface".to_owned())
 }
 
 /// Listens on a path, also where an earlier process has left its socket behind.

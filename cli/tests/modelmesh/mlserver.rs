@@ -6,7 +6,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use modelway_runtime::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
-use modelway_runtime::proto::{ModelMetadataRequest, ModelMetadataResponse, ServerMetadataRequest};
+use modelway_runtime::proto::model_infer_request::InferInputTensor;
+use modelway_runtime::proto::{
+    InferTensorContents, ModelInferRequest, ModelMetadataRequest, ModelMetadataResponse, ServerMetadataRequest,
+};
 use serde_json::json;
 use tempfile::TempDir;
 use tonic::Code;
@@ -185,12 +188,12 @@ async fn a_schema_is_what_metadata_shows() {
 
 #[tokio::test]
 async fn an_implementation_that_is_not_served_is_named() {
-    let pod = Pod::start(&[("MLSERVER_MODEL_IMPLEMENTATION", "mlserver_huggingface.HuggingFaceRuntime")]).await;
+    let pod = Pod::start(&[("MLSERVER_MODEL_IMPLEMENTATION", "mlserver_mlflow.MLflowRuntime")]).await;
     let path = digits("rbf.joblib");
     for (format, part) in [
         ("lightgbm", "implementation 'mlserver_lightgbm.LightGBMModel' needs the format 'lightgbm'"),
         // The adapter names no implementation, so it is what MLServer was told.
-        ("peft", "implementation 'mlserver_huggingface.HuggingFaceRuntime' needs the format 'huggingface'"),
+        ("peft", "implementation 'mlserver_mlflow.MLflowRuntime' needs the format 'mlflow'"),
     ] {
         let refused = pod.adapter.load_model(&Model { format, ..digits_model(ID, &path) }).await;
         let refused = refused.expect_err("it is not served");
@@ -200,6 +203,39 @@ async fn an_implementation_that_is_not_served_is_named() {
     }
     let pod = Pod::start(&[("MLSERVER_MODEL_IMPLEMENTATION", "mlserver_sklearn.SKLearnModel")]).await;
     pod.adapter.load_model(&Model { format: "peft", ..digits_model(ID, &path) }).await.expect("it loads");
+}
+
+/// The InferenceService of ModelMesh's language model example names a scikit-learn file: which model it is stands in the
+/// environment of the ServingRuntime.
+#[tokio::test]
+async fn the_example_of_a_language_model_is_that_model_whatever_file_it_names() {
+    let language = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/data/language");
+    let (base, adapter) = (language.join("base"), language.join("prompt-tuning"));
+    let pod = Pod::start(&[
+        ("PRETRAINED_MODEL_PATH", base.to_str().expect("a path")),
+        ("PEFT_MODEL_ID", adapter.to_str().expect("a path")),
+        ("DATASET_TEXT_COLUMN_NAME", "Tweet text"),
+    ])
+    .await;
+    let path = digits("rbf.joblib");
+    pod.adapter.load_model(&Model { format: "peft", ..digits_model("peft-demo", &path) }).await.expect("it loads");
+    let example = fs::read(language.join("example.json")).expect("the example");
+    let example: serde_json::Value = serde_json::from_slice(&example).expect("JSON");
+    let text = |name: &str| example[name].as_str().expect("a text").as_bytes().to_vec();
+    let contents = InferTensorContents { bytes_contents: vec![text("text")], ..InferTensorContents::default() };
+    let input = InferInputTensor {
+        name: "content".to_owned(),
+        datatype: "BYTES".to_owned(),
+        shape: vec![1],
+        contents: Some(contents),
+        ..InferInputTensor::default()
+    };
+    let request =
+        ModelInferRequest { model_name: "peft-demo".to_owned(), inputs: vec![input], ..ModelInferRequest::default() };
+    let response = pod.data.clone().model_infer(request).await.expect("an answer").into_inner();
+    let output = response.outputs.first().expect("an output");
+    assert_eq!((output.name.as_str(), output.shape.as_slice()), ("output-0", [1, 1].as_slice()));
+    assert_eq!(output.contents.as_ref().expect("contents").bytes_contents, [text("answer")]);
 }
 
 #[tokio::test]

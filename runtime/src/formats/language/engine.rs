@@ -88,8 +88,8 @@ impl Engine {
             let text = format!("{} texts wait already, which is as many as may", self.options.queue);
             return Err(Error::refused(Refusal::QueueFull, text));
         }
-        let sent = self.jobs.as_ref().map(|jobs| jobs.send((job, place)));
-        if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(Error::internal("the model's thread has stopped")) }
+        let is_sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send((job, place)).is_ok());
+        if is_sent { Ok(()) } else { Err(Error::internal("the model's thread has stopped")) }
     }
 }
 

@@ -104,7 +104,10 @@ impl Text {
         let (logprob, likeliest) = match self.job.logprobs {
             None => (None, Vec::new()),
             Some(count) => {
-                let (own, likeliest) = logprobs(scores, token, count);
+                let (own, mut likeliest) = logprobs(scores, token, count);
+                if !likeliest.iter().any(|(likely, _)| *likely == token) {
+                    likeliest.push((token, own));
+                }
                 let likeliest = likeliest
                     .into_iter()
                     .map(|(token, logprob)| tokens.decode_one(token).map(|text| Likely { token, text, logprob }));

@@ -186,7 +186,7 @@ impl Worker {
             if wanted <= self.options.cache_bytes {
                 return Some(plan);
             }
-            let Some(mut youngest) = self.batch.pop() else { return None };
+            let mut youngest = self.batch.pop()?;
             if self.batch.is_empty() {
                 youngest.cut(&self.core.tokens);
             } else {
