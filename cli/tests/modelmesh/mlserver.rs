@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use modelway_runtime::Bytes;
 use modelway_runtime::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
 use modelway_runtime::proto::model_infer_request::InferInputTensor;
 use modelway_runtime::proto::{
@@ -221,7 +222,7 @@ async fn the_example_of_a_language_model_is_that_model_whatever_file_it_names() 
     pod.adapter.load_model(&Model { format: "peft", ..digits_model("peft-demo", &path) }).await.expect("it loads");
     let example = fs::read(language.join("example.json")).expect("the example");
     let example: serde_json::Value = serde_json::from_slice(&example).expect("JSON");
-    let text = |name: &str| example[name].as_str().expect("a text").as_bytes().to_vec();
+    let text = |name: &str| Bytes::from(example[name].as_str().expect("a text").to_owned());
     let contents = InferTensorContents { bytes_contents: vec![text("text")], ..InferTensorContents::default() };
     let input = InferInputTensor {
         name: "content".to_owned(),

@@ -90,7 +90,7 @@ def write(path: Path, tensors: dict[str, tuple[int, ...]], dtype: str) -> int:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
+    folder = Path(sys.argv[1]).resolve()
     shutil.rmtree(folder, ignore_errors=True)
     base, adapter = folder / "base", folder / "adapter"
     base.mkdir(parents=True)

@@ -58,7 +58,8 @@ class Ours:
         command = [program, "serve", "--models", f"{folder}/models/{weights}", "--port", "0", "--memory", "8GiB", "--poll-interval", "0"]
         environment = {**os.environ, "RUST_LOG": "info"}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
-        self.port = int(self.process.stdout.readline().strip().rpartition(":")[2])
+        # listening on 127.0.0.1:39209 (REST and gRPC)
+        self.port = int(self.process.stdout.readline().split(" (")[0].rpartition(":")[2])
         self.ask(prompts(1)[0], 1)
 
     def ask(self, prompt: list[int], new: int) -> float:
@@ -99,10 +100,11 @@ def main() -> None:
     trial, peaks = {}, {}
     for dtype in DTYPES:
         peer = Peer(python, folder, dtype)
-        peer.seconds(prompts(1), NEW)
-        trial[dtype] = statistics.median(peer.seconds(prompts(3), NEW))
+        [first] = peer.seconds(prompts(1), 1)
+        # A type that takes longer for its first token than another for all is not asked for more.
+        trial[dtype] = first if first > min(trial.values(), default=first) else statistics.median(peer.seconds(prompts(2), NEW))
         peaks[dtype] = memory_peak(peer.process.pid)
-        print(f"peer in {dtype}: {trial[dtype]:.2f} s a request, {peaks[dtype]:.0f} MiB", file=sys.stderr, flush=True)
+        print(f"peer in {dtype}: {trial[dtype]:.2f} s a request or more, {peaks[dtype]:.0f} MiB", file=sys.stderr, flush=True)
         about = peer.about
         peer.stop()
     best = min(trial, key=trial.get)
@@ -156,7 +158,7 @@ def main() -> None:
     machine = {
         "processor": next(line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")),
         "cores": str(os.cpu_count()), "kernel": platform.release(), "rounds": str(rounds), "peer": json.dumps(about),
-        "peer by type": json.dumps({dtype: f"{seconds:.2f} s, {peaks[dtype]:.0f} MiB" for dtype, seconds in trial.items()}),
+        "peer by type": json.dumps({dtype: f"{seconds:.2f} s or more, {peaks[dtype]:.0f} MiB" for dtype, seconds in trial.items()}),
         "load average at the end": f"{os.getloadavg()[0]:.2f}",
     }  # fmt: skip
     Path(out).parent.mkdir(parents=True, exist_ok=True)

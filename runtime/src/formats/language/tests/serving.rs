@@ -229,3 +229,58 @@ async fn a_seed_gives_the_same_text_in_any_company() {
     assert_eq!(company[1], alone);
     assert_ne!(company[2], alone);
 }
+
+/// For `MODELWAY_STORM_SECONDS`: with random lengths, adapters and seeds, some leave before the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn thirty_two_clients_get_what_each_would_get_alone_while_others_leave() {
+    let seconds = std::env::var("MODELWAY_STORM_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
+    let golden = golden();
+    let format = LanguageFormat::default();
+    // Room for about a third of the clients' texts, so that some give way.
+    let settings = serde_json::json!({ "cache_bytes": 300 * 1728, "max_batch": 16, "max_step_tokens": 64 });
+    let models: Vec<_> = models(&format, &golden, &settings).into_iter().map(|(_, model)| text_of(&model)).collect();
+    let asked = |number: u64| {
+        let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        let prompt = (0..1 + mixed % 70).map(|at| 4 + ((mixed >> (at % 40)) % 300) as u32).collect();
+        let temperature = if mixed % 3 == 0 { 0.8 } else { 0.0 };
+        let request = TextRequest {
+            sampling: Sampling { temperature, seed: Some(number), ..Sampling::default() },
+            max_new_tokens: Some(1 + (mixed >> 20) as usize % 40),
+            ..TextRequest::new(Prompt::Tokens(prompt))
+        };
+        ((mixed >> 40) as usize, request)
+    };
+    const KINDS: u64 = 60;
+    let mut alone = Vec::new();
+    for number in 0..KINDS {
+        let (model, request) = asked(number);
+        alone.push(go_on(models[model % models.len()].clone(), request).await);
+    }
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
+    let clients = (0..32_u64).map(|client| {
+        let (models, alone) = (&models, &alone);
+        async move {
+            let (mut finished, mut left) = (0, 0);
+            let mut turn = client;
+            while std::time::Instant::now() < end {
+                turn = turn.wrapping_mul(31).wrapping_add(client + 7);
+                let number = turn % KINDS;
+                let (model, request) = asked(number);
+                let model = models[model % models.len()].clone();
+                if turn % 5 == 0 {
+                    let mut events = model.generate(request, Context::default());
+                    let _ = events.next().await;
+                    left += 1;
+                    continue;
+                }
+                assert_eq!(go_on(model, request).await, alone[number as usize], "text {number}");
+                finished += 1;
+            }
+            (finished, left)
+        }
+    });
+    let counts = join_all(clients).await;
+    let (finished, left) = counts.iter().fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1));
+    assert!(finished > 32 && left > 8, "{finished} finished, {left} left");
+    println!("{finished} texts as alone, {left} left before their end");
+}
