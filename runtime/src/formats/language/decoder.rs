@@ -177,7 +177,7 @@ impl Decoder {
     fn places(&self, rows: &[Row<'_>], spans: &[Span]) -> Places<'_> {
         let Config { heads, head_width, window, .. } = self.config;
         let scale = (head_width as f32).sqrt().recip();
-        let attention = Attention { heads, scale, slopes: self.slopes.as_deref(), window };
+        let attention = Attention { heads, scale, cap: None, slopes: self.slopes.as_deref(), window };
         let rotations = match &self.config.positions {
             Positions::Alibi => None,
             Positions::Rotary(rotary) => {
