@@ -29,6 +29,8 @@ pub struct Attention<'a> {
     pub heads: usize,
     /// What the product of a query and a key is multiplied with, usually `1 / sqrt(width)`.
     pub scale: f32,
+    /// What bounds that product softly: `cap x tanh(score / cap)`.
+    pub cap: Option<f32>,
     /// ALiBi: for each head what is added to a score for every position of the key in the cache.
     pub slopes: Option<&'a [f32]>,
     /// Sliding window: how many positions a query sees, its own and those right before it.

@@ -12,7 +12,7 @@ pub(crate) mod avx512;
 mod math;
 mod portable;
 
-pub(crate) use math::{ROUND, erfcx, exp, greatest_lane, sum};
+pub(crate) use math::{ROUND, erfcx, exp, greatest_lane, sum, tanh};
 pub(crate) use portable::Portable;
 
 use half::{bf16, f16};

@@ -10,6 +10,7 @@ struct Shape {
     width: usize,
     alibi: bool,
     window: Option<usize>,
+    cap: Option<f32>,
     precision: CachePrecision,
 }
 
@@ -65,7 +66,9 @@ impl Text {
             .map(|at| {
                 let key = &self.keys[(at * kv_heads + kv_head) * width..][..width];
                 let dot: f64 = query.iter().zip(key).map(|(q, k)| f64::from(*q) * f64::from(*k)).sum();
-                dot * f64::from(scale(width)) + slope * at as f64
+                let score = dot * f64::from(scale(width));
+                let capped = shape.cap.map_or(score, |cap| f64::from(cap) * (score / f64::from(cap)).tanh());
+                capped + slope * at as f64
             })
             .collect();
         let greatest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -97,6 +100,7 @@ fn run(instructions: Instructions, shape: Shape, queries: &[f32], spans: &[Span<
         scale: scale(shape.width),
         slopes: shape.alibi.then_some(&slopes[..]),
         window: shape.window,
+        cap: shape.cap,
     };
     let mut output = vec![f32::NAN; queries.len()];
     let queries = Heads::contiguous(queries, shape.heads, shape.width);
@@ -109,7 +113,8 @@ fn bits(values: &[f32]) -> Vec<u32> {
 }
 
 fn shapes() -> Vec<Shape> {
-    let base = Shape { heads: 4, kv_heads: 4, width: 64, alibi: true, window: None, precision: CachePrecision::F32 };
+    let precision = CachePrecision::F32;
+    let base = Shape { heads: 4, kv_heads: 4, width: 64, alibi: true, window: None, cap: None, precision };
     vec![
         base,
         Shape { precision: CachePrecision::F16, ..base },
@@ -118,6 +123,8 @@ fn shapes() -> Vec<Shape> {
         Shape { heads: 1, kv_heads: 1, width: 1, alibi: false, ..base },
         Shape { heads: 2, kv_heads: 2, width: 33, window: Some(5), ..base },
         Shape { window: Some(17), precision: CachePrecision::F16, ..base },
+        Shape { heads: 6, kv_heads: 2, cap: Some(1.5), alibi: false, ..base },
+        Shape { width: 20, window: Some(5), cap: Some(50.0), precision: CachePrecision::F16, ..base },
     ]
 }
 
@@ -188,7 +195,7 @@ fn queries_keys_and_values_are_read_where_a_fused_projection_has_them() {
     let mut cache = Cache::new(heads, width, shape.precision);
     cache.append(21, part(1), part(2)).unwrap();
     let slopes = slopes(heads);
-    let attention = Attention { heads, scale: scale(width), slopes: Some(&slopes), window: None };
+    let attention = Attention { heads, scale: scale(width), slopes: Some(&slopes), window: None, cap: None };
     let mut output = vec![0.0; 21 * row];
     attend(&attention, part(0), &[Span { cache: &cache, rows: 21 }], &mut output).unwrap();
     let plain = text.cache(shape, 21);
@@ -218,7 +225,7 @@ fn shapes_that_do_not_fit_are_errors() {
     let text = Text::new(shape, 4, 1);
     let cache = text.cache(shape, 4);
     let row = shape.heads * shape.width;
-    let attention = Attention { heads: 4, scale: 1.0, slopes: None, window: None };
+    let attention = Attention { heads: 4, scale: 1.0, slopes: None, window: None, cap: None };
     let queries = Heads::contiguous(&text.queries, 4, 64);
     let span = Span { cache: &cache, rows: 4 };
     let mut output = vec![0.0; 8 * row];
@@ -245,10 +252,10 @@ proptest! {
     #[test]
     fn any_cut_of_a_text_gives_the_same_bits(
         kv_heads in 1_usize..4, group in 1_usize..4, width in 1_usize..70, length in 1_usize..90,
-        cut in 0_usize..90, window in proptest::option::of(1_usize..40), alibi: bool,
+        cut in 0_usize..90, window in proptest::option::of(1_usize..40), alibi: bool, cap in proptest::option::of(1.0_f32..9.0),
     ) {
         let cut = cut % length;
-        let shape = Shape { heads: kv_heads * group, kv_heads, width, alibi, window, precision: CachePrecision::F32 };
+        let shape = Shape { heads: kv_heads * group, kv_heads, width, alibi, window, cap, precision: CachePrecision::F32 };
         let text = Text::new(shape, length, 3);
         for instructions in Instructions::available() {
             let cache = text.cache(shape, length);

@@ -2,6 +2,7 @@
 
 use super::Attention;
 use super::cache::{BLOCK, Cache, CachePrecision, padded};
+use crate::cap::capped;
 use crate::columns::Columns;
 use crate::instructions::Task;
 use crate::shape::Heads;
@@ -113,7 +114,7 @@ impl Rows<'_> {
             let mut scores = [[0.0; BLOCK]; COUNT];
             multiply_keys::<S, T, COUNT>(simd, keys, &columns[..width * COUNT], &mut scores);
             for ((query, scores), output) in queries.iter_mut().zip(&mut scores).zip(outputs.chunks_exact_mut(padded)) {
-                query.fold(simd, self.attention.scale, block * BLOCK, scores, values, output);
+                query.fold(simd, self.attention, block * BLOCK, scores, values, output);
             }
         }
         for (query, values) in queries.iter().zip(outputs.chunks_exact(padded)) {
@@ -198,7 +199,7 @@ impl Query {
     fn fold<S: Simd, T: Float>(
         &mut self,
         simd: S,
-        scale: f32,
+        attention: &Attention<'_>,
         start: usize,
         scores: &mut [f32; BLOCK],
         values: &[T],
@@ -208,6 +209,16 @@ impl Query {
         let to = self.to.min(start + BLOCK).max(start) - start;
         if from >= to {
             return;
+        }
+        let mut scale = attention.scale;
+        if let Some(cap) = attention.cap {
+            let mut lane = 0;
+            while lane < BLOCK {
+                let score = simd.mul(simd.read(&scores[lane..]), simd.splat(scale));
+                simd.write(&mut scores[lane..], capped(simd, cap, score));
+                lane += S::LANES;
+            }
+            scale = 1.0;
         }
         let mut lane = 0;
         while lane < BLOCK {

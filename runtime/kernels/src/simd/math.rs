@@ -28,6 +28,9 @@ const ERFCX: [f32; 10] = [
     0.282_067_8,
 ];
 
+/// (tanh(x) - x) / x^3 in powers of x^2 for |x| <= 0.625, highest power first (Cephes, `tanhf`).
+const TANH: [f32; 5] = [-5.704_988_7e-3, 2.063_909e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1];
+
 #[inline(always)]
 fn polynomial<S: Simd>(simd: S, coefficients: &[f32], x: S::Floats) -> S::Floats {
     let mut result = simd.splat(0.0);
@@ -57,6 +60,20 @@ pub(crate) fn erfcx<S: Simd>(simd: S, z: S::Floats) -> S::Floats {
     let one = simd.splat(1.0);
     let t = simd.div(one, simd.fma(z, simd.splat(0.5), one));
     simd.mul(t, polynomial(simd, &ERFCX, t))
+}
+
+/// tanh(x) within three units in the last place.
+#[inline(always)]
+pub(crate) fn tanh<S: Simd>(simd: S, x: S::Floats) -> S::Floats {
+    let one = simd.splat(1.0);
+    let square = simd.mul(x, x);
+    let small = simd.fma(simd.mul(polynomial(simd, &TANH, square), square), x, x);
+    // 1 - 2 / (1 + e^2|x|) loses what is close to 0, where the polynomial is good.
+    let magnitude = simd.abs(x);
+    let growing = exp(simd, simd.add(magnitude, magnitude));
+    let large = simd.sub(one, simd.div(simd.splat(2.0), simd.add(growing, one)));
+    let large = simd.by_sign(x, simd.sub(simd.splat(0.0), large), large);
+    simd.by_sign(simd.sub(magnitude, simd.splat(0.625)), small, large)
 }
 
 /// The sum of all lanes, in one order for each number of lanes.

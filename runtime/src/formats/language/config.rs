@@ -1,12 +1,17 @@
 //! Hugging Face's `config.json`, as far as it says what a decoder computes.
 //!
-//! Each family has its own names for the same things, see [`bloom`] and [`llama`]; what they say in common is a
-//! [`Config`]. Unknown members are ignored, a missing one is told by its name, and one that changes the computation in
-//! a way that is not served is refused.
+//! Each family has its own names for the same things, see [`bloom`], [`llama`], [`gemma`] and [`phi`]; what they say in
+//! common is a [`Config`]. Unknown members are ignored, a missing one is told by its name, and one that changes the
+//! computation in a way that is not served is refused.
 
 mod bloom;
+mod gemma;
+mod generation;
 mod llama;
+mod names;
+mod phi;
 mod rotary;
+mod window;
 
 use std::path::Path;
 
@@ -14,14 +19,18 @@ use modelway_kernels::Activation;
 use serde::Deserialize;
 use serde_json::Value;
 
+use self::generation::Generation;
+pub(super) use self::names::{Names, QueryKeyValue, Widen};
 pub(super) use self::rotary::Rotary;
+pub(super) use self::window::Window;
 use crate::formats::LoadError;
 
 /// The file's name in a model's folder.
 pub(super) const FILE: &str = "config.json";
 
 /// Families that are served, by `model_type`.
-const FAMILIES: [&str; 5] = ["bloom", "llama", "mistral", "qwen2", "qwen3"];
+const FAMILIES: [&str; 10] =
+    ["bloom", "gemma", "gemma2", "gemma3_text", "llama", "mistral", "phi", "phi3", "qwen2", "qwen3"];
 
 /// What the decoder needs to know of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,8 +57,13 @@ pub(super) struct Config {
     /// Whether queries and keys are normalised, each head by itself.
     pub(super) has_head_norms: bool,
     pub(super) bias: Biases,
-    /// How many positions a query sees, its own and those before it.
-    pub(super) window: Option<usize>,
+    /// What the vectors of tokens are multiplied with.
+    pub(super) embedding_scale: Option<f32>,
+    /// What the product of a query and a key is multiplied with.
+    pub(super) attention_scale: f32,
+    pub(super) caps: Caps,
+    /// Layers of which a query does not see all positions before it.
+    pub(super) window: Option<Window>,
     /// Whether the embedding is the head, too.
     pub(super) is_tied: bool,
     /// Whether a block adds what its norm gave, instead of what came into it.
@@ -69,6 +83,17 @@ pub(super) enum Norm {
     Layer(f32),
     /// Root of the mean square, with scale, of this ε.
     Rms(f32),
+    /// The same, the scale stored less 1.
+    RmsFromOne(f32),
+}
+
+/// Soft bounds: `cap · tanh(score / cap)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Caps {
+    /// Of a query times a key.
+    pub(super) attention: Option<f32>,
+    /// Of the scores of tokens.
+    pub(super) scores: Option<f32>,
 }
 
 /// How a model knows where a token stands.
@@ -86,40 +111,7 @@ pub(super) struct Biases {
     pub(super) query_key_value: bool,
     pub(super) attention_out: bool,
     pub(super) mlp: bool,
-}
-
-/// What a family's tensors are called, without a prefix; those of a block below its number.
-#[derive(Debug, Eq, PartialEq)]
-pub(super) struct Names {
-    pub(super) embedding: &'static str,
-    pub(super) embedding_norm: Option<&'static str>,
-    pub(super) blocks: &'static str,
-    pub(super) before_attention: &'static str,
-    pub(super) query_key_value: QueryKeyValue,
-    pub(super) head_norms: [&'static str; 2],
-    pub(super) attention_out: &'static str,
-    pub(super) before_mlp: &'static str,
-    pub(super) widen: Widen,
-    pub(super) narrow: &'static str,
-    pub(super) last_norm: &'static str,
-    pub(super) head: &'static str,
-}
-
-/// How a block's queries, keys and values are made.
-#[derive(Debug, Eq, PartialEq)]
-pub(super) enum QueryKeyValue {
-    /// By one layer, for each head its query, key and value side by side.
-    ByHead(&'static str),
-    /// By three.
-    Three([&'static str; 3]),
-}
-
-/// How the feed-forward network widens.
-#[derive(Debug, Eq, PartialEq)]
-pub(super) enum Widen {
-    Plain(&'static str),
-    /// The first, behind the activation, times the second.
-    Gated([&'static str; 2]),
+    pub(super) head: bool,
 }
 
 /// One id, or several of which any ends a text.
@@ -138,19 +130,30 @@ impl Config {
         let path = folder.join(FILE);
         let text =
             std::fs::read(&path).map_err(|error| LoadError::Read { path: path.clone(), reason: error.to_string() })?;
-        Self::parse(&text).map_err(|error| match error {
+        let mut config = Self::parse(&text).map_err(|error| match error {
             LoadError::Malformed(text) => LoadError::Malformed(format!("{}: {text}", path.display())),
             LoadError::Unsupported(text) => LoadError::Unsupported(format!("{}: {text}", path.display())),
             read @ LoadError::Read { .. } => read,
-        })
+        })?;
+        if let Some(generation) = Generation::read(folder)? {
+            generation.goes_before(&mut config);
+        }
+        Ok(config)
     }
 
     fn parse(text: &[u8]) -> Result<Self, LoadError> {
         let members: Value = serde_json::from_slice(text).map_err(|error| LoadError::Malformed(error.to_string()))?;
         let family = members.get("model_type").and_then(Value::as_str).unwrap_or("none").to_owned();
+        if members.get("quantization_config").is_some_and(|quantised| !quantised.is_null()) {
+            let text = "quantization_config: expected null: the weights in f32, f16 or bf16. \
+                        The setting weights: int8 makes them smaller when they are loaded";
+            return Err(LoadError::Unsupported(text.to_owned()));
+        }
         let config = match family.as_str() {
             "bloom" => bloom::read(members)?,
-            "llama" | "mistral" | "qwen2" | "qwen3" => llama::read(&family, members)?,
+            "gemma" | "gemma2" | "gemma3_text" => gemma::read(&family, members)?,
+            "llama" | "mistral" | "phi3" | "qwen2" | "qwen3" => llama::read(&family, members)?,
+            "phi" => phi::read(members)?,
             other => {
                 let text = format!("model_type: expected one of {}, got '{other}'", FAMILIES.join(", "));
                 return Err(LoadError::Unsupported(text));
@@ -172,6 +175,25 @@ impl Config {
             return Err(LoadError::Malformed(text));
         }
         Ok(())
+    }
+}
+
+/// What a query times a key is multiplied with, if a family says nothing else.
+fn attention_scale(head_width: usize) -> f32 {
+    (head_width as f32).sqrt().recip()
+}
+
+/// An activation, by transformers' name for it.
+fn activation(name: &str, value: &str) -> Result<Activation, LoadError> {
+    match value {
+        "silu" | "swish" => Ok(Activation::Silu),
+        "gelu" => Ok(Activation::Gelu),
+        "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+        "relu" => Ok(Activation::Relu),
+        other => {
+            let text = format!("{name}: expected silu, gelu, gelu_pytorch_tanh or relu, got '{other}'");
+            Err(LoadError::Unsupported(text))
+        }
     }
 }
 

@@ -8,15 +8,17 @@
 mod block;
 mod linear;
 mod norm;
+mod places;
 
 use std::sync::OnceLock;
 
-use modelway_kernels::{Attention, CachePrecision, Matrix, Rotations, ShapeError};
+use modelway_kernels::{CachePrecision, Matrix, Precision, ShapeError, soft_cap};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use self::block::{Block, Places};
+use self::block::Block;
 pub(super) use self::linear::{LowRank, Site, Target};
 use self::norm::Norm;
+use self::places::Places;
 use crate::formats::LoadError;
 use crate::formats::language::alibi;
 use crate::formats::language::cache::{Cache, CacheShape};
@@ -28,10 +30,13 @@ pub(super) struct Decoder {
     config: Config,
     /// `[vocabulary, hidden]`; it reads tokens and, where there is no other head, scores them.
     embedding: Matrix,
+    /// What its vectors are multiplied with.
+    embedding_scale: Option<f32>,
     embedding_norm: Option<Norm>,
     blocks: Vec<Block>,
     last_norm: Norm,
     head: Option<Matrix>,
+    head_bias: Option<Vec<f32>>,
     /// ALiBi's, one a head.
     slopes: Option<Vec<f32>>,
 }
@@ -106,6 +111,8 @@ impl Decoder {
     fn take(config: Config, weights: &mut Weights, kept: Kept) -> Result<Self, LoadError> {
         let (hidden, vocabulary, names) = (config.hidden, config.vocabulary, config.names);
         let table = |name: &str| [(format!("{name}.weight"), vocabulary)];
+        let stored = weights.precision(&format!("{}.weight", names.embedding));
+        let embedding_scale = config.embedding_scale.map(|scale| rounded(scale, stored));
         let embedding = weights.matrix(&table(names.embedding), hidden, kept)?;
         let embedding_norm =
             names.embedding_norm.map(|name| Norm::take(weights, name, hidden, config.norm)).transpose()?;
@@ -119,13 +126,15 @@ impl Decoder {
         } else {
             Some(weights.matrix(&table(names.head), hidden, kept)?)
         };
+        let head_bias =
+            config.bias.head.then(|| weights.take(&format!("{}.bias", names.head), &[vocabulary])).transpose()?;
         let is_needless = |name: &str| name.ends_with("rotary_emb.inv_freq");
         if let Some(name) = weights.names().into_iter().find(|name| !is_needless(name)) {
             let (family, layers) = (&config.family, config.layers);
             return Err(weights.malformed(&format!("the tensor '{name}' is none of {family}'s with {layers} layers")));
         }
         let slopes = matches!(config.positions, Positions::Alibi).then(|| alibi::slopes(config.heads));
-        Ok(Self { embedding, embedding_norm, blocks, last_norm, head, slopes, config })
+        Ok(Self { embedding, embedding_scale, embedding_norm, blocks, last_norm, head, head_bias, slopes, config })
     }
 
     pub(super) fn config(&self) -> &Config {
@@ -136,7 +145,8 @@ impl Decoder {
     pub(super) fn size_bytes(&self) -> usize {
         let blocks: usize = self.blocks.iter().map(Block::size_bytes).sum();
         let norms = self.embedding_norm.as_ref().map_or(0, Norm::size_bytes) + self.last_norm.size_bytes();
-        self.embedding.size_bytes() + self.head.as_ref().map_or(0, Matrix::size_bytes) + blocks + norms
+        let bias = self.head_bias.as_ref().map_or(0, |bias| bias.len() * size_of::<f32>());
+        self.embedding.size_bytes() + self.head.as_ref().map_or(0, Matrix::size_bytes) + bias + blocks + norms
     }
 
     /// The shape of its caches.
@@ -156,9 +166,11 @@ impl Decoder {
         if let Some(norm) = &self.embedding_norm {
             positions = norm.apply(&positions)?;
         }
-        let places = self.places(rows, &spans);
+        let of_row = |(row, span): (&Row<'_>, &Span)| row.cache.length()..row.cache.length() + span.length;
+        let at: Vec<usize> = rows.iter().zip(&spans).flat_map(of_row).collect();
+        let places = Places::new(&self.config, self.slopes.as_deref(), &at);
         for (number, block) in self.blocks.iter().enumerate() {
-            block.apply(&mut positions, number, rows, &spans, &places)?;
+            block.apply(&mut positions, number, rows, &spans, &places.of(number))?;
         }
         let mut last = Vec::new();
         for (row, span) in rows.iter().zip(&spans).filter(|(row, _)| row.wants_scores) {
@@ -169,24 +181,11 @@ impl Decoder {
         let last = self.last_norm.apply(&last)?;
         let (count, vocabulary) = (last.len() / hidden, self.config.vocabulary);
         let mut values = vec![0.0; count * vocabulary];
-        self.head.as_ref().unwrap_or(&self.embedding).multiply(&last, count, None, &mut values)?;
+        self.head.as_ref().unwrap_or(&self.embedding).multiply(&last, count, self.head_bias.as_deref(), &mut values)?;
+        if let Some(cap) = self.config.caps.scores {
+            soft_cap(cap, &mut values);
+        }
         Ok(Scores { values, vocabulary })
-    }
-
-    /// What positions mean to attention.
-    fn places(&self, rows: &[Row<'_>], spans: &[Span]) -> Places<'_> {
-        let Config { heads, head_width, window, .. } = self.config;
-        let scale = (head_width as f32).sqrt().recip();
-        let attention = Attention { heads, scale, slopes: self.slopes.as_deref(), window };
-        let rotations = match &self.config.positions {
-            Positions::Alibi => None,
-            Positions::Rotary(rotary) => {
-                let of_row = |(row, span): (&Row<'_>, &Span)| row.cache.length()..row.cache.length() + span.length;
-                let places: Vec<usize> = rows.iter().zip(spans).flat_map(of_row).collect();
-                Some(Rotations::new(&rotary.frequencies, 1.0, &places))
-            }
-        };
-        Places { attention, rotations }
     }
 
     /// The new positions of all rows as one matrix, and which are whose.
@@ -204,6 +203,9 @@ impl Decoder {
                         let vector = positions.get_mut(end..).unwrap_or_default();
                         let unknown = |_| StepError::Token(*token, self.config.vocabulary);
                         self.embedding.row(*token as usize, vector).map_err(unknown)?;
+                        if let Some(scale) = self.embedding_scale {
+                            vector.iter_mut().for_each(|value| *value *= scale);
+                        }
                     }
                 }
                 New::Vectors(vectors) => positions.extend_from_slice(vectors),
@@ -215,6 +217,15 @@ impl Decoder {
             spans.push(Span { start, length });
         }
         Ok((spans, positions))
+    }
+}
+
+/// As what a file's precision can hold: models were trained with the factor so.
+fn rounded(scale: f32, precision: Precision) -> f32 {
+    match precision {
+        Precision::Bf16 => half::bf16::from_f32(scale).to_f32(),
+        Precision::F16 => half::f16::from_f32(scale).to_f32(),
+        Precision::F32 | Precision::Int8 => scale,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What transformers and PEFT answer, answered here: ids exactly, logits within 1e-4.
 
+mod families;
 mod serving;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use base64::Engine as _;
 use serde::Deserialize;
 
 use super::adapter::Adapter;
-use super::decoder::{New, Row};
+use super::decoder::{Decoder, New, Row};
 use super::{Core, settings};
 
 #[derive(Deserialize)]
@@ -24,6 +25,7 @@ struct Answer {
     ids: Vec<u32>,
     generated: Vec<u32>,
     logits: String,
+    #[serde(default)]
     text: String,
 }
 
@@ -57,18 +59,22 @@ fn difference(ours: &[f32], theirs: &[f32]) -> f32 {
 
 /// The scores behind a prompt that is read in pieces of this length.
 fn scores(core: &Core, adapter: Option<&Adapter>, ids: &[u32], piece: usize) -> Vec<f32> {
+    scores_of(&core.decoder, adapter, ids, piece)
+}
+
+fn scores_of(decoder: &Decoder, adapter: Option<&Adapter>, ids: &[u32], piece: usize) -> Vec<f32> {
     if ids.is_empty() {
         return adapter.unwrap().first_scores().unwrap().to_vec();
     }
     let mut cache = match adapter {
-        Some(adapter) => adapter.cache(&core.decoder),
-        None => core.decoder.cache_shape().empty(),
+        Some(adapter) => adapter.cache(decoder),
+        None => decoder.cache_shape().empty(),
     };
     let mut last = Vec::new();
     for piece in ids.chunks(piece) {
         let low_rank = adapter.and_then(Adapter::low_rank);
         let row = Row { new: New::Tokens(piece), cache: &mut cache, low_rank, wants_scores: true };
-        last = core.decoder.step(&mut [row]).unwrap().rows().next().unwrap().to_vec();
+        last = decoder.step(&mut [row]).unwrap().rows().next().unwrap().to_vec();
     }
     last
 }

@@ -131,6 +131,19 @@ impl Weights {
         self.tensors.contains_key(name)
     }
 
+    /// How a tensor's values are stored.
+    pub(super) fn precision(&self, name: &str) -> Precision {
+        match self.tensors.get(name) {
+            Some(Source::File(stored)) => stored.precision(),
+            Some(Source::Memory(tensor)) => match tensor.dtype() {
+                candle_core::DType::BF16 => Precision::Bf16,
+                candle_core::DType::F16 => Precision::F16,
+                _ => Precision::F32,
+            },
+            None => Precision::F32,
+        }
+    }
+
     /// Leaves a tensor out that is not needed.
     pub(super) fn skip(&mut self, name: &str) {
         self.tensors.remove(name);

@@ -7,7 +7,9 @@ use modelway_kernels::Activation;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Biases, Config, Ids, Names, Norm, Positions, QueryKeyValue, Widen, members, wanted};
+use super::{
+    Biases, Caps, Config, Ids, Names, Norm, Positions, QueryKeyValue, Widen, attention_scale, members, wanted,
+};
 use crate::formats::LoadError;
 
 static NAMES: Names = Names {
@@ -18,9 +20,11 @@ static NAMES: Names = Names {
     query_key_value: QueryKeyValue::ByHead("self_attention.query_key_value"),
     head_norms: ["", ""],
     attention_out: "self_attention.dense",
-    before_mlp: "post_attention_layernorm",
+    after_attention: None,
+    before_mlp: Some("post_attention_layernorm"),
     widen: Widen::Plain("mlp.dense_h_to_4h"),
     narrow: "mlp.dense_4h_to_h",
+    after_mlp: None,
     last_norm: "ln_f",
     head: "lm_head",
 };
@@ -68,7 +72,10 @@ pub(super) fn read(config: Value) -> Result<Config, LoadError> {
         positions: Positions::Alibi,
         activation: Activation::GeluTanh,
         has_head_norms: false,
-        bias: Biases { query_key_value: true, attention_out: true, mlp: true },
+        bias: Biases { query_key_value: true, attention_out: true, mlp: true, head: false },
+        embedding_scale: None,
+        attention_scale: attention_scale(hidden / heads),
+        caps: Caps::default(),
         window: None,
         is_tied: true,
         is_residual_after_norm: members.apply_residual_connection_post_layernorm,

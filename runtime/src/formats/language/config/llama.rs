@@ -1,31 +1,32 @@
-//! Llama and those that are built like it (Mistral, Qwen 2, Qwen 3): root mean square norms, rotary positions, gated
-//! feed-forward networks, fewer heads of keys than of queries.
+//! Llama and those that are built like it (Mistral, Phi 3, Qwen 2, Qwen 3): root mean square norms, rotary positions,
+//! gated feed-forward networks, fewer heads of keys than of queries.
 //!
 //! Touvron et al., "LLaMA: Open and Efficient Foundation Language Models" (2023); Jiang et al., "Mistral 7B" (2023);
 //! the configurations of transformers name the differences.
 
-use modelway_kernels::Activation;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::rotary::{self, Rotary};
-use super::{Biases, Config, Ids, Names, Norm, Positions, QueryKeyValue, Widen, members, wanted};
+use super::{
+    Biases, Caps, Config, Ids, Names, Norm, Positions, QueryKeyValue, Widen, Window, activation, attention_scale,
+    members, names, wanted,
+};
 use crate::formats::LoadError;
 
-static NAMES: Names = Names {
-    embedding: "embed_tokens",
-    embedding_norm: None,
-    blocks: "layers",
-    before_attention: "input_layernorm",
-    query_key_value: QueryKeyValue::Three(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
-    head_norms: ["self_attn.q_norm", "self_attn.k_norm"],
-    attention_out: "self_attn.o_proj",
-    before_mlp: "post_attention_layernorm",
-    widen: Widen::Gated(["mlp.gate_proj", "mlp.up_proj"]),
-    narrow: "mlp.down_proj",
-    last_norm: "norm",
-    head: "lm_head",
+static NAMES: Names = names::LLAMA;
+
+/// Phi 3's: what has the same input is one layer.
+static FUSED: Names = Names {
+    query_key_value: QueryKeyValue::Fused("self_attn.qkv_proj"),
+    widen: Widen::Fused("mlp.gate_up_proj"),
+    ..names::LLAMA
 };
+
+/// What transformers takes for Mistral and Qwen files that have no such member; null is no window.
+const WINDOW: usize = 4096;
+/// The same of Qwen's first layer with a window.
+const FIRST_WINDOWED: usize = 28;
 
 #[derive(Debug, Deserialize)]
 struct Members {
@@ -43,66 +44,70 @@ struct Members {
     #[serde(default)]
     mlp_bias: bool,
     sliding_window: Option<usize>,
-    use_sliding_window: Option<bool>,
+    #[serde(default)]
+    use_sliding_window: bool,
+    max_window_layers: Option<usize>,
+    layer_types: Option<Vec<String>>,
     max_position_embeddings: Option<usize>,
     #[serde(default)]
     tie_word_embeddings: bool,
     eos_token_id: Option<Ids>,
     pad_token_id: Option<u32>,
-    #[serde(flatten)]
-    rotary: rotary::Members,
 }
 
 pub(super) fn read(family: &str, config: Value) -> Result<Config, LoadError> {
+    let rope: rotary::Members = members(config.clone())?;
+    let says_window = config.get("sliding_window").is_some();
     let members: Members = members(config)?;
     let hidden = wanted("hidden_size", members.hidden_size)?;
     let heads = wanted("num_attention_heads", members.num_attention_heads)?;
-    let head_width = members.head_dim.unwrap_or(hidden / heads);
+    let layers = wanted("num_hidden_layers", members.num_hidden_layers)?;
+    let head_width =
+        wanted("head_dim (or hidden_size / num_attention_heads)", members.head_dim.or(Some(hidden / heads)))?;
     let has_bias = members.attention_bias;
     let bias = match family {
         "qwen2" => Biases { query_key_value: true, ..Biases::default() },
-        "qwen3" => Biases { query_key_value: has_bias, attention_out: has_bias, mlp: false },
-        "mistral" => Biases::default(),
-        _ => Biases { query_key_value: has_bias, attention_out: has_bias, mlp: members.mlp_bias },
+        "qwen3" => Biases { query_key_value: has_bias, attention_out: has_bias, ..Biases::default() },
+        "mistral" | "phi3" => Biases::default(),
+        _ => Biases { query_key_value: has_bias, attention_out: has_bias, mlp: members.mlp_bias, head: false },
     };
-    let activation = match members.hidden_act.as_deref() {
-        None | Some("silu" | "swish") => Activation::Silu,
-        Some("gelu") => Activation::Gelu,
-        Some("gelu_new" | "gelu_fast" | "gelu_pytorch_tanh") => Activation::GeluTanh,
-        Some("relu") => Activation::Relu,
-        Some(other) => {
-            let text = format!("hidden_act: expected silu, gelu, gelu_pytorch_tanh or relu, got '{other}'");
-            return Err(LoadError::Unsupported(text));
-        }
-    };
-    // Qwen's files name a window that they do not use.
+    let stated = if says_window { members.sliding_window } else { Some(WINDOW) };
+    let layer_types = members.layer_types.as_deref();
     let window = match family {
-        "mistral" => members.sliding_window,
-        "qwen2" | "qwen3" if members.use_sliding_window == Some(true) => {
-            let text = "use_sliding_window: expected false, windows of single layers are not served";
-            return Err(LoadError::Unsupported(text.to_owned()));
+        "mistral" => Window::read(stated, layers, None, |_| true)?,
+        "phi3" => Window::read(members.sliding_window, layers, None, |_| true)?,
+        // Qwen's files name a window that they do not use, unless they say so.
+        "qwen2" | "qwen3" if members.use_sliding_window => {
+            let first = members.max_window_layers.unwrap_or(FIRST_WINDOWED);
+            Window::read(stated, layers, layer_types, |layer| layer >= first)?
         }
         _ => None,
     };
+    let epsilon = if family == "phi3" { 1e-5 } else { 1e-6 };
+    let rotary = Rotary::read(&rope, head_width, 10_000.0)?;
+    let context = [members.max_position_embeddings, rotary.context].into_iter().flatten().min();
     Ok(Config {
         family: family.to_owned(),
-        names: &NAMES,
+        names: if family == "phi3" { &FUSED } else { &NAMES },
         vocabulary: wanted("vocab_size", members.vocab_size)?,
         hidden,
         inner: wanted("intermediate_size", members.intermediate_size)?,
-        layers: wanted("num_hidden_layers", members.num_hidden_layers)?,
+        layers,
         heads,
         kv_heads: members.num_key_value_heads.unwrap_or(heads),
         head_width,
-        norm: Norm::Rms(members.rms_norm_eps.unwrap_or(1e-6)),
-        positions: Positions::Rotary(Rotary::read(&members.rotary, head_width)?),
-        activation,
+        norm: Norm::Rms(members.rms_norm_eps.unwrap_or(epsilon)),
+        positions: Positions::Rotary(rotary),
+        activation: activation("hidden_act", members.hidden_act.as_deref().unwrap_or("silu"))?,
         has_head_norms: family == "qwen3",
         bias,
+        embedding_scale: None,
+        attention_scale: attention_scale(head_width),
+        caps: Caps::default(),
         window,
         is_tied: members.tie_word_embeddings,
         is_residual_after_norm: false,
-        context: members.max_position_embeddings,
+        context,
         ends: Ids::all(members.eos_token_id),
         padding: members.pad_token_id,
     })

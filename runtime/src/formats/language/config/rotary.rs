@@ -1,7 +1,8 @@
 //! Rotary positions: how fast each pair of a head's values turns.
 //!
 //! Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding" (2021). Extensions to longer contexts:
-//! `linear` (Chen et al., 2023) and `llama3` (Llama 3.1's model card); transformers' `modeling_rope_utils` has the names.
+//! `linear` (Chen et al., 2023), `llama3` (Llama 3.1's model card) and `longrope` (Ding et al., 2024); transformers'
+//! `modeling_rope_utils` has the names.
 
 use serde::Deserialize;
 
@@ -11,53 +12,71 @@ use crate::formats::LoadError;
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::formats::language) struct Rotary {
     pub(in crate::formats::language) frequencies: Vec<f32>,
+    /// What sines and cosines are multiplied with.
+    pub(in crate::formats::language) scale: f32,
+    /// Positions up to which these speeds hold, where that is less than what the model has.
+    pub(in crate::formats::language) context: Option<usize>,
 }
 
 /// What a configuration says: older files beside each other, newer ones in `rope_parameters`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Members {
-    rope_theta: Option<f64>,
+    pub(super) rope_theta: Option<f64>,
     rope_scaling: Option<Scaling>,
-    rope_parameters: Option<Scaling>,
-    partial_rotary_factor: Option<f64>,
+    pub(super) rope_parameters: Option<Scaling>,
+    pub(super) partial_rotary_factor: Option<f64>,
+    original_max_position_embeddings: Option<f64>,
+    max_position_embeddings: Option<f64>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct Scaling {
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Scaling {
     rope_theta: Option<f64>,
-    #[serde(alias = "type")]
     rope_type: Option<String>,
+    /// The older name of `rope_type`. Some files have both.
+    #[serde(rename = "type")]
+    kind: Option<String>,
     factor: Option<f64>,
     low_freq_factor: Option<f64>,
     high_freq_factor: Option<f64>,
     original_max_position_embeddings: Option<f64>,
     partial_rotary_factor: Option<f64>,
+    short_factor: Option<Vec<f64>>,
+    attention_factor: Option<f64>,
 }
 
 // === impl Rotary ===
 
 impl Rotary {
-    pub(super) fn read(members: &Members, head_width: usize) -> Result<Self, LoadError> {
-        let scaling = members.rope_parameters.as_ref().or(members.rope_scaling.as_ref());
-        let theta = scaling.and_then(|scaling| scaling.rope_theta).or(members.rope_theta).unwrap_or(10_000.0);
-        let partial = scaling.and_then(|scaling| scaling.partial_rotary_factor).or(members.partial_rotary_factor);
-        let width = (head_width as f64 * partial.unwrap_or(1.0)) as usize / 2 * 2;
+    /// `theta` is the family's, for files that have none.
+    pub(super) fn read(members: &Members, head_width: usize, theta: f64) -> Result<Self, LoadError> {
+        let default = Scaling::default();
+        let scaling = members.rope_parameters.as_ref().or(members.rope_scaling.as_ref()).unwrap_or(&default);
+        let theta = scaling.rope_theta.or(members.rope_theta).unwrap_or(theta);
+        let partial = scaling.partial_rotary_factor.or(members.partial_rotary_factor).unwrap_or(1.0);
+        let width = (head_width as f64 * partial) as usize / 2 * 2;
         let exponent = |pair: usize| (2 * pair) as f64 / width as f64;
-        let frequencies = (0..width / 2).map(|pair| theta.powf(exponent(pair)).recip());
-        let scaled = match scaling.and_then(|scaling| Some((scaling, scaling.rope_type.as_deref()?))) {
-            None | Some((_, "default")) => frequencies.collect(),
-            Some((scaling, "linear")) => {
-                let factor = wanted("factor", scaling.factor)?;
-                frequencies.map(|frequency| frequency / factor).collect()
-            }
-            Some((scaling, "llama3")) => llama3(frequencies, scaling)?,
-            Some((_, other)) => {
-                let text = format!("rope_type: expected default, linear or llama3, got '{other}'");
-                return Err(LoadError::Unsupported(text));
-            }
+        let frequencies: Vec<f64> = (0..width / 2).map(|pair| theta.powf(exponent(pair)).recip()).collect();
+        let plain = |frequencies: Vec<f64>| {
+            let frequencies = frequencies.into_iter().map(|frequency| frequency as f32).collect();
+            Self { frequencies, scale: 1.0, context: None }
         };
-        let frequencies = scaled.into_iter().map(|frequency: f64| frequency as f32).collect();
-        Ok(Self { frequencies })
+        match scaling.rope_type.as_deref().or(scaling.kind.as_deref()) {
+            None | Some("default") => Ok(plain(frequencies)),
+            Some("linear") => {
+                let factor = wanted("factor", scaling.factor)?;
+                Ok(plain(frequencies.into_iter().map(|frequency| frequency / factor).collect()))
+            }
+            Some("llama3") => Ok(plain(llama3(&frequencies, scaling)?)),
+            Some("longrope" | "su") => {
+                let (frequencies, scale, context) = longrope(frequencies, scaling, members)?;
+                Ok(Self { scale, context: Some(context), ..plain(frequencies) })
+            }
+            Some(other) => {
+                let text = format!("rope_type: expected default, linear, llama3 or longrope, got '{other}'");
+                Err(LoadError::Unsupported(text))
+            }
+        }
     }
 
     /// Values of a head that are rotated.
@@ -67,12 +86,12 @@ impl Rotary {
 }
 
 /// Slow pairs are slowed further, fast ones stay, those between in part.
-fn llama3(frequencies: impl Iterator<Item = f64>, scaling: &Scaling) -> Result<Vec<f64>, LoadError> {
+fn llama3(frequencies: &[f64], scaling: &Scaling) -> Result<Vec<f64>, LoadError> {
     let factor = wanted("factor", scaling.factor)?;
     let low = wanted("low_freq_factor", scaling.low_freq_factor)?;
     let high = wanted("high_freq_factor", scaling.high_freq_factor)?;
     let context = wanted("original_max_position_embeddings", scaling.original_max_position_embeddings)?;
-    let scaled = frequencies.map(|frequency| {
+    let scaled = frequencies.iter().map(|&frequency| {
         let wavelength = 2.0 * std::f64::consts::PI / frequency;
         if wavelength < context / high {
             frequency
@@ -84,6 +103,26 @@ fn llama3(frequencies: impl Iterator<Item = f64>, scaling: &Scaling) -> Result<V
         }
     });
     Ok(scaled.collect())
+}
+
+/// Each pair has a factor of its own, another one for texts beyond the context that the model was first trained with.
+/// A text that grows beyond it would need all its keys again, so only the first are served, and that context.
+fn longrope(frequencies: Vec<f64>, scaling: &Scaling, members: &Members) -> Result<(Vec<f64>, f32, usize), LoadError> {
+    let original = scaling.original_max_position_embeddings.or(members.original_max_position_embeddings);
+    let original = wanted("original_max_position_embeddings", original)?;
+    let factors = scaling.short_factor.as_deref().unwrap_or_default();
+    if factors.len() != frequencies.len() {
+        let (expected, found) = (frequencies.len(), factors.len());
+        return Err(LoadError::Malformed(format!("rope_scaling: short_factor: expected {expected}, got {found}")));
+    }
+    let grown = match scaling.factor {
+        Some(factor) => factor,
+        None => wanted("max_position_embeddings", members.max_position_embeddings)? / original,
+    };
+    let usual = if grown <= 1.0 { 1.0 } else { (1.0 + grown.ln() / original.ln()).sqrt() };
+    let scale = scaling.attention_factor.unwrap_or(usual);
+    let frequencies = frequencies.iter().zip(factors).map(|(frequency, factor)| frequency / factor).collect();
+    Ok((frequencies, scale as f32, original as usize))
 }
 
 fn wanted(name: &str, value: Option<f64>) -> Result<f64, LoadError> {

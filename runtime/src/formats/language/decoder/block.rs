@@ -1,14 +1,14 @@
 //! One layer of the decoder: attention, then a feed-forward network, each behind a norm and added to what came in.
+//! Or both side by side, behind one norm.
 
-use modelway_kernels::{
-    Attention, Heads, RotaryLayout, Rotations, ShapeError, Span as Attending, add, attend, rms_norm,
-};
+use modelway_kernels::{Heads, RotaryLayout, ShapeError, Span as Attending, add, attend};
 
 use super::linear::{Linear, Site, Target};
 use super::norm::Norm;
+use super::places::Place;
 use super::{Row, Span};
 use crate::formats::LoadError;
-use crate::formats::language::config::{self, Config, QueryKeyValue, Widen};
+use crate::formats::language::config::{Config, QueryKeyValue, Widen};
 use crate::formats::language::weights::{Kept, Weights};
 
 pub(super) struct Block {
@@ -21,9 +21,12 @@ pub(super) struct Block {
     query_key_value: Linear,
     head_norms: Option<HeadNorms>,
     attention_out: Linear,
-    before_mlp: Norm,
+    after_attention: Option<Norm>,
+    /// Without, attention and network stand side by side.
+    before_mlp: Option<Norm>,
     widen: Linear,
     narrow: Linear,
+    after_mlp: Option<Norm>,
 }
 
 /// Where queries, keys and values stand in the output of their layer.
@@ -40,17 +43,10 @@ struct Layout {
     stride: usize,
 }
 
-/// Qwen 3's: root mean square norms of each head of queries and keys.
+/// Norms of each head of queries and keys.
 struct HeadNorms {
-    query: Vec<f32>,
-    key: Vec<f32>,
-    epsilon: f32,
-}
-
-/// What positions mean to attention, the same in all blocks.
-pub(super) struct Places<'a> {
-    pub(super) attention: Attention<'a>,
-    pub(super) rotations: Option<Rotations>,
+    query: Norm,
+    key: Norm,
 }
 
 // === impl Block ===
@@ -70,22 +66,26 @@ impl Block {
             layout: Layout::of(config),
             inner: config.inner,
             activation: config.activation,
-            is_gated: matches!(names.widen, Widen::Gated(_)),
+            is_gated: matches!(names.widen, Widen::Gated(_) | Widen::Fused(_)),
             is_residual_after_norm: config.is_residual_after_norm,
             before_attention: norm(weights, names.before_attention)?,
             query_key_value: linear(weights, Site::QueryKeyValue, config.bias.query_key_value)?,
             head_norms,
             attention_out: linear(weights, Site::AttentionOut, config.bias.attention_out)?,
-            before_mlp: norm(weights, names.before_mlp)?,
+            after_attention: names.after_attention.map(|name| norm(weights, name)).transpose()?,
+            before_mlp: names.before_mlp.map(|name| norm(weights, name)).transpose()?,
             widen: linear(weights, Site::Widen, config.bias.mlp)?,
             narrow: linear(weights, Site::Narrow, config.bias.mlp)?,
+            after_mlp: names.after_mlp.map(|name| norm(weights, name)).transpose()?,
         })
     }
 
     pub(super) fn size_bytes(&self) -> usize {
         let linear = [&self.query_key_value, &self.attention_out, &self.widen, &self.narrow];
-        let norms = self.before_attention.size_bytes() + self.before_mlp.size_bytes();
-        linear.into_iter().map(Linear::size_bytes).sum::<usize>() + norms
+        let head_norms = self.head_norms.as_ref().map(|norms| [&norms.query, &norms.key]);
+        let norms = [&self.after_attention, &self.before_mlp, &self.after_mlp].into_iter().flatten();
+        let norms = norms.chain([&self.before_attention]).chain(head_norms.into_iter().flatten());
+        linear.into_iter().map(Linear::size_bytes).sum::<usize>() + norms.map(Norm::size_bytes).sum::<usize>()
     }
 
     /// `positions` is `[positions of all rows, hidden]`, before and after.
@@ -95,25 +95,55 @@ impl Block {
         number: usize,
         rows: &mut [Row<'_>],
         spans: &[Span],
-        places: &Places<'_>,
+        place: &Place<'_>,
     ) -> Result<(), ShapeError> {
         let normed = self.before_attention.apply(positions)?;
-        let mut mixed = self.query_key_value.apply(&normed, (number, Site::QueryKeyValue), rows, spans)?;
-        let attended = self.attend(&mut mixed, number, rows, spans, places)?;
-        let attended = self.attention_out.apply(&attended, (number, Site::AttentionOut), rows, spans)?;
+        let attended = self.mix(&normed, number, rows, spans, place)?;
+        let Some(before_mlp) = &self.before_mlp else {
+            let narrow = self.feed(&normed, number, rows, spans)?;
+            add(positions, &attended)?;
+            return add(positions, &narrow);
+        };
         if self.is_residual_after_norm {
             *positions = normed;
         }
         add(positions, &attended)?;
 
-        let normed = self.before_mlp.apply(positions)?;
-        let wide = self.widen.apply(&normed, (number, Site::Widen), rows, spans)?;
-        let active = self.activate(wide)?;
-        let narrow = self.narrow.apply(&active, (number, Site::Narrow), rows, spans)?;
+        let normed = before_mlp.apply(positions)?;
+        let narrow = self.feed(&normed, number, rows, spans)?;
         if self.is_residual_after_norm {
             *positions = normed;
         }
         add(positions, &narrow)
+    }
+
+    /// What attention adds.
+    fn mix(
+        &self,
+        normed: &[f32],
+        number: usize,
+        rows: &mut [Row<'_>],
+        spans: &[Span],
+        place: &Place<'_>,
+    ) -> Result<Vec<f32>, ShapeError> {
+        let mut mixed = self.query_key_value.apply(normed, (number, Site::QueryKeyValue), rows, spans)?;
+        let attended = self.attend(&mut mixed, number, rows, spans, place)?;
+        let attended = self.attention_out.apply(&attended, (number, Site::AttentionOut), rows, spans)?;
+        match &self.after_attention {
+            Some(norm) => norm.apply(&attended),
+            None => Ok(attended),
+        }
+    }
+
+    /// What the feed-forward network adds.
+    fn feed(&self, normed: &[f32], number: usize, rows: &[Row<'_>], spans: &[Span]) -> Result<Vec<f32>, ShapeError> {
+        let wide = self.widen.apply(normed, (number, Site::Widen), rows, spans)?;
+        let active = self.activate(wide)?;
+        let narrow = self.narrow.apply(&active, (number, Site::Narrow), rows, spans)?;
+        match &self.after_mlp {
+            Some(norm) => norm.apply(&narrow),
+            None => Ok(narrow),
+        }
     }
 
     fn activate(&self, mut wide: Vec<f32>) -> Result<Vec<f32>, ShapeError> {
@@ -139,13 +169,13 @@ impl Block {
         number: usize,
         rows: &mut [Row<'_>],
         spans: &[Span],
-        places: &Places<'_>,
+        place: &Place<'_>,
     ) -> Result<Vec<f32>, ShapeError> {
         let layout = self.layout;
         if let Some(norms) = &self.head_norms {
             norms.apply(mixed, layout)?;
         }
-        if let Some(rotations) = &places.rotations {
+        if let Some(rotations) = place.rotations {
             rotations.apply(RotaryLayout::HalfSplit, mixed, layout.row, layout.heads, layout.stride)?;
             let keys = mixed.get_mut(layout.key..).unwrap_or_default();
             rotations.apply(RotaryLayout::HalfSplit, keys, layout.row, layout.kv_heads, layout.stride)?;
@@ -166,7 +196,7 @@ impl Block {
             .collect();
         let count = mixed.len() / layout.row;
         let mut attended = vec![0.0; count * layout.heads * layout.width];
-        attend(&places.attention, layout.heads_at(mixed, 0), &texts, &mut attended)?;
+        attend(&place.attention, layout.heads_at(mixed, 0), &texts, &mut attended)?;
         Ok(attended)
     }
 }
@@ -181,7 +211,7 @@ impl Layout {
             QueryKeyValue::ByHead(_) => {
                 Self { heads, kv_heads, width, row, key: width, value: 2 * width, stride: 3 * width }
             }
-            QueryKeyValue::Three(_) => {
+            QueryKeyValue::Fused(_) | QueryKeyValue::Three(_) => {
                 let key = heads * width;
                 Self { heads, kv_heads, width, row, key, value: key + kv_heads * width, stride: width }
             }
@@ -198,23 +228,22 @@ impl Layout {
 
 impl HeadNorms {
     fn take(weights: &mut Weights, block: &str, config: &Config) -> Result<Self, LoadError> {
-        let mut scale = |name: &str| weights.take(&format!("{block}.{name}.weight"), &[config.head_width]);
+        let mut norm = |name: &str| Norm::take(weights, &format!("{block}.{name}"), config.head_width, config.norm);
         let [query, key] = config.names.head_norms;
-        let epsilon = match config.norm {
-            config::Norm::Layer(epsilon) | config::Norm::Rms(epsilon) => epsilon,
-        };
-        Ok(Self { query: scale(query)?, key: scale(key)?, epsilon })
+        Ok(Self { query: norm(query)?, key: norm(key)? })
     }
 
     fn apply(&self, mixed: &mut [f32], layout: Layout) -> Result<(), ShapeError> {
-        let mut normed = vec![0.0; layout.width];
-        for row in mixed.chunks_mut(layout.row) {
-            let queries = (0..layout.heads).map(|head| (head * layout.stride, &self.query));
-            let keys = (0..layout.kv_heads).map(|head| (layout.key + head * layout.stride, &self.key));
-            for (start, scale) in queries.chain(keys) {
-                let head = row.get_mut(start..start + layout.width).unwrap_or_default();
-                rms_norm(head, scale, self.epsilon, &mut normed)?;
-                head.copy_from_slice(&normed);
+        for (norm, first, heads) in [(&self.query, 0, layout.heads), (&self.key, layout.key, layout.kv_heads)] {
+            let starts = (0..mixed.len() / layout.row)
+                .flat_map(|row| (0..heads).map(move |head| row * layout.row + first + head * layout.stride));
+            let mut gathered = Vec::with_capacity(mixed.len() / layout.row * heads * layout.width);
+            for start in starts.clone() {
+                gathered.extend_from_slice(mixed.get(start..start + layout.width).unwrap_or_default());
+            }
+            let normed = norm.apply(&gathered)?;
+            for (start, head) in starts.zip(normed.chunks(layout.width)) {
+                mixed.get_mut(start..start + layout.width).unwrap_or_default().copy_from_slice(head);
             }
         }
         Ok(())

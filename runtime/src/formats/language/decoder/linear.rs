@@ -117,7 +117,9 @@ impl Target {
         let target = |name, at, inputs, outputs| Self { name, site, at, inputs, outputs };
         match site {
             Site::QueryKeyValue => match config.names.query_key_value {
-                QueryKeyValue::ByHead(name) => vec![target(name, 0, hidden, queries + 2 * keys)],
+                QueryKeyValue::ByHead(name) | QueryKeyValue::Fused(name) => {
+                    vec![target(name, 0, hidden, queries + 2 * keys)]
+                }
                 QueryKeyValue::Three([query, key, value]) => vec![
                     target(query, 0, hidden, queries),
                     target(key, queries, hidden, keys),
@@ -127,6 +129,7 @@ impl Target {
             Site::AttentionOut => vec![target(config.names.attention_out, 0, queries, hidden)],
             Site::Widen => match config.names.widen {
                 Widen::Plain(name) => vec![target(name, 0, hidden, inner)],
+                Widen::Fused(name) => vec![target(name, 0, hidden, 2 * inner)],
                 Widen::Gated([gate, up]) => {
                     vec![target(gate, 0, hidden, inner), target(up, inner, hidden, inner)]
                 }
