@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::adapter::Adapter;
 use super::base::{Base, CONTEXT};
+use super::config::Positions;
 use super::engine::Job;
 use super::settings::Settings;
 use crate::error::Error;
@@ -47,8 +48,11 @@ impl LanguageModel {
 
     /// Positions of a text, an adapter's among them.
     fn positions(&self) -> usize {
-        let own = self.base.core.decoder.config().context.unwrap_or(CONTEXT);
-        self.settings.context_length.unwrap_or(own)
+        let config = self.base.core.decoder.config();
+        let own = config.context.unwrap_or(CONTEXT);
+        // ALiBi goes on behind the texts that the model was trained with, rotations were not seen there.
+        let is_limit = !matches!(config.positions, Positions::Alibi);
+        self.settings.context_length.map_or(own, |wanted| if is_limit { wanted.min(own) } else { wanted })
     }
 
     /// Tokens that end a text.
