@@ -42,6 +42,8 @@ mod tensor;
 #[cfg(test)]
 mod testing;
 mod text;
+#[cfg(any(feature = "llm", feature = "s3"))]
+mod tls;
 mod traces;
 
 pub mod formats;

@@ -15,23 +15,26 @@ mod cache;
 mod config;
 mod decoder;
 mod engine;
+mod hub;
 mod places;
 mod serve;
 mod settings;
+mod template;
 mod tokens;
 mod weights;
 
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use self::adapter::Adapter;
 use self::base::Bases;
 use self::decoder::Decoder;
+use self::hub::{Hub, HubOptions};
 use self::serve::LanguageModel;
 use self::settings::Settings;
+use self::template::ChatTemplate;
 use self::tokens::Tokens;
 use super::{Format, LoadError, ModelFiles};
 use crate::model::Model;
@@ -44,6 +47,7 @@ const MODULES: [&str; 2] = ["huggingface", "peft_model_server"];
 pub struct LanguageFormat {
     /// Of the server, for all models.
     settings: Settings,
+    hub: Hub,
     bases: Bases,
 }
 
@@ -51,15 +55,19 @@ pub struct LanguageFormat {
 struct Core {
     decoder: Decoder,
     tokens: Tokens,
+    /// Of those models that are trained to converse.
+    template: Option<ChatTemplate>,
 }
 
 // === impl LanguageFormat ===
 
 impl LanguageFormat {
     /// With the settings that the environment has for all models: `PRETRAINED_MODEL_PATH`, `PEFT_MODEL_ID` and
-    /// `DATASET_TEXT_COLUMN_NAME`.
+    /// `DATASET_TEXT_COLUMN_NAME`; and with those of Hugging Face's libraries for its hub, `HF_HOME`, `HF_ENDPOINT` and
+    /// their like. Without these (by default) nothing is looked up on the hub.
     pub fn of_environment() -> Self {
-        Self { settings: Settings::of_environment(), bases: Bases::default() }
+        let hub = Hub::new(HubOptions::of_environment());
+        Self { settings: Settings::of_environment(), hub, bases: Bases::default() }
     }
 
     fn settings(&self, files: &ModelFiles) -> Result<Settings, LoadError> {
@@ -93,17 +101,9 @@ impl Format for LanguageFormat {
 
     fn load(&self, files: &ModelFiles) -> Result<Arc<dyn Model>, LoadError> {
         let settings = self.settings(files)?;
-        let found = places::find(&files.path, &settings)?;
+        let found = places::find(&files.path, &settings, &self.hub)?;
         let base = self.bases.get(&found.base, &settings)?;
         let adapter = found.adapter.map(|folder| Adapter::load(&folder, &base.core.decoder)).transpose()?;
         Ok(Arc::new(LanguageModel::new(base, adapter, settings)))
     }
-}
-
-fn is_base(folder: &Path) -> bool {
-    folder.join(config::FILE).is_file() && weights::are_in(folder)
-}
-
-fn is_adapter(folder: &Path) -> bool {
-    folder.join(adapter::CONFIG).is_file()
 }

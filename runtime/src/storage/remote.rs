@@ -7,7 +7,6 @@ pub(super) mod http;
 mod listing;
 pub(super) mod s3;
 mod store;
-mod tls;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -21,7 +21,7 @@ use crate::formats::LoadError;
 /// What says that a folder is an adapter.
 pub(super) const CONFIG: &str = "adapter_config.json";
 /// The weights, the first that is there.
-const WEIGHTS: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin"];
+pub(super) const WEIGHTS: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin"];
 /// What PEFT writes before the names of the base's modules.
 const BASE: &str = "base_model.model.";
 
@@ -41,6 +41,8 @@ pub(super) struct Config {
     task_type: Option<String>,
     /// The base, as a folder or as a name on the hub.
     pub(super) base_model_name_or_path: Option<String>,
+    /// Of the base, on the hub.
+    pub(super) revision: Option<String>,
     num_virtual_tokens: Option<usize>,
     num_transformer_submodules: Option<usize>,
     #[serde(default)]

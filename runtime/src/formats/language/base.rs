@@ -12,6 +12,7 @@ use super::config::Config;
 use super::decoder::Decoder;
 use super::engine::{Engine, EngineOptions};
 use super::settings::{self, Settings};
+use super::template::ChatTemplate;
 use super::tokens::Tokens;
 use super::weights::Weights;
 use crate::fingerprint::Fingerprint;
@@ -107,6 +108,6 @@ impl Core {
         let tokens = Tokens::read(folder, config.vocabulary)?;
         let mut stored = Weights::of_model(folder)?;
         let decoder = Decoder::new(config, &mut stored, weights.kept())?;
-        Ok(Self { decoder, tokens })
+        Ok(Self { decoder, tokens, template: ChatTemplate::read(folder) })
     }
 }

@@ -8,6 +8,7 @@ mod tensors;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
+use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
 use super::adapter::Adapter;
@@ -130,12 +131,23 @@ impl LanguageModel {
                 let task = tokio::task::spawn_blocking(move || self.read(&text));
                 task.await.unwrap_or_else(|fault| Err(Error::internal(format!("the tokenizer stopped: {fault}"))))
             }
-            Prompt::Chat { .. } => Err(Error::invalid("the model has no chat template, ask it for completions")),
+            Prompt::Chat { messages, variables } => {
+                let task = tokio::task::spawn_blocking(move || self.read_chat(messages, variables));
+                task.await.unwrap_or_else(|fault| Err(Error::internal(format!("the chat template stopped: {fault}"))))
+            }
         }
     }
 
     fn read(&self, text: &str) -> Result<Vec<u32>, Error> {
         self.base.core.tokens.encode(text).map_err(Error::internal)
+    }
+
+    fn read_chat(&self, messages: Vec<Value>, variables: Map<String, Value>) -> Result<Vec<u32>, Error> {
+        let Some(template) = &self.base.core.template else {
+            return Err(Error::invalid("the model has no chat template, ask it for completions"));
+        };
+        let text = template.render(messages, variables).map_err(Error::invalid)?;
+        self.base.core.tokens.encode_rendered(&text).map_err(Error::internal)
     }
 }
 

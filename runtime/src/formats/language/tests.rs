@@ -1,5 +1,6 @@
 //! What transformers and PEFT answer, answered here: ids exactly, logits within 1e-4.
 
+mod chat;
 mod families;
 mod serving;
 
@@ -14,16 +15,16 @@ use super::decoder::{Decoder, New, Row};
 use super::{Core, settings};
 
 #[derive(Deserialize)]
-struct Golden {
+pub(super) struct Golden {
     eos_token_id: u32,
-    max_new_tokens: usize,
-    models: BTreeMap<String, BTreeMap<String, Answer>>,
+    pub(super) max_new_tokens: usize,
+    pub(super) models: BTreeMap<String, BTreeMap<String, Answer>>,
 }
 
 #[derive(Clone, Deserialize)]
-struct Answer {
+pub(super) struct Answer {
     ids: Vec<u32>,
-    generated: Vec<u32>,
+    pub(super) generated: Vec<u32>,
     logits: String,
     #[serde(default)]
     text: String,
@@ -31,11 +32,11 @@ struct Answer {
 
 const TOLERANCE: f32 = 1e-4;
 
-fn folder(name: &str) -> PathBuf {
+pub(super) fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/data/language").join(name)
 }
 
-fn golden() -> Golden {
+pub(super) fn golden() -> Golden {
     serde_json::from_slice(&std::fs::read(folder("golden.json")).unwrap()).unwrap()
 }
 

@@ -49,7 +49,16 @@ impl Tokens {
 
     /// The ids of a text.
     pub(super) fn encode(&self, text: &str) -> Result<Vec<u32>, String> {
-        let encoding = self.tokenizer.encode_fast(text, true);
+        self.read_text(text, true)
+    }
+
+    /// The ids of a text that has all special tokens in it: a chat template wrote it.
+    pub(super) fn encode_rendered(&self, text: &str) -> Result<Vec<u32>, String> {
+        self.read_text(text, false)
+    }
+
+    fn read_text(&self, text: &str, adds_special_tokens: bool) -> Result<Vec<u32>, String> {
+        let encoding = self.tokenizer.encode_fast(text, adds_special_tokens);
         encoding.map(|encoding| encoding.get_ids().to_vec()).map_err(|error| self.fault(&error))
     }
 

@@ -8,7 +8,7 @@ mod safetensors;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use modelway_kernels::{Matrix, PackError, Precision};
@@ -18,11 +18,11 @@ use self::safetensors::Stored;
 use crate::formats::LoadError;
 
 /// The file of a model that is not split.
-const ONE_FILE: &str = "model.safetensors";
+pub(super) const ONE_FILE: &str = "model.safetensors";
 /// Where tensors stand that are split over several files.
-const INDEX: &str = "model.safetensors.index.json";
+pub(super) const INDEX: &str = "model.safetensors.index.json";
 /// torch's own format.
-const TORCH: &str = "pytorch_model.bin";
+pub(super) const TORCH: &str = "pytorch_model.bin";
 /// What may stand before every name.
 const PREFIXES: [&str; 2] = ["transformer.", "model."];
 
@@ -71,6 +71,24 @@ pub(super) fn are_in(folder: &Path) -> bool {
     [ONE_FILE, INDEX, TORCH].iter().any(|name| folder.join(name).is_file())
 }
 
+/// The files that an index names, each once. All stand beside it.
+pub(super) fn files_of_index(path: &Path) -> Result<Vec<String>, LoadError> {
+    let text = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let index: Index = serde_json::from_slice(&text).map_err(|error| malformed(path, &error))?;
+    let mut files: Vec<String> = index.weight_map.into_values().collect();
+    files.sort();
+    files.dedup();
+    match files.iter().find(|file| !is_name(file)) {
+        Some(file) => Err(malformed(path, &format!("'{file}' is no file beside it"))),
+        None => Ok(files),
+    }
+}
+
+fn is_name(file: &str) -> bool {
+    let mut components = Path::new(file).components();
+    matches!((components.next(), components.next()), (Some(Component::Normal(name)), None) if name == file)
+}
+
 // === impl Weights ===
 
 impl Weights {
@@ -104,16 +122,8 @@ impl Weights {
     }
 
     fn of_index(folder: &Path, path: &Path) -> Result<Self, LoadError> {
-        let text = fs::read(path).map_err(|error| unreadable(path, &error))?;
-        let index: Index = serde_json::from_slice(&text).map_err(|error| malformed(path, &error))?;
-        let mut files: Vec<&String> = index.weight_map.values().collect();
-        files.sort();
-        files.dedup();
         let mut tensors = HashMap::new();
-        for file in files {
-            if Path::new(file).components().count() != 1 {
-                return Err(malformed(path, &format!("'{file}' is no file beside it")));
-            }
+        for file in files_of_index(path)? {
             tensors.extend(Self::of_file(&folder.join(file))?.tensors);
         }
         Ok(Self { tensors, from: folder.to_owned() })

@@ -18,8 +18,8 @@ use reqwest::{Certificate, Client, Response, Url, redirect};
 use crate::storage::StorageError;
 use crate::storage::location::without_secrets;
 use crate::storage::remote::store::{Listed, Object, Reading, Store, StoreError, Tag};
-use crate::storage::remote::tls;
 use crate::storage::secret::StorageKey;
+use crate::tls;
 
 use index::Index;
 

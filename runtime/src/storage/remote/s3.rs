@@ -17,8 +17,8 @@ use object_store::{BackoffConfig, GetOptions, GetRange, ObjectMeta, ObjectStore,
 use crate::storage::StorageError;
 use crate::storage::remote::checksum::Checksum;
 use crate::storage::remote::store::{Listed, Object, Reading, Store, StoreError, Tag};
-use crate::storage::remote::tls;
 use crate::storage::secret::StorageKey;
+use crate::tls;
 
 use connection::{Connector, Encryption};
 

@@ -3,7 +3,7 @@
 use std::sync::Once;
 
 /// Says which library encrypts; before any connection is made.
-pub(super) fn install() {
+pub(crate) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // A program that this library is part of may have chosen another one.

@@ -1,0 +1,103 @@
+//! What is wanted of a repository: the files that are read here, no others.
+
+use std::path::Path;
+
+use super::super::{adapter, config, template, tokens, weights};
+
+/// How a model is asked best, by those who made it.
+const GENERATION: &str = "generation_config.json";
+
+/// What a folder is to be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::formats::language) enum Contents {
+    Base,
+    Adapter,
+}
+
+/// The files to fetch. What makes a folder whole comes last.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct Wanted {
+    pub(super) first: Vec<&'static str>,
+    pub(super) weights: Files,
+}
+
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Files {
+    One(&'static str),
+    /// Those that the index names.
+    Several {
+        index: &'static str,
+    },
+}
+
+// === impl Contents ===
+
+impl Contents {
+    /// Whether a folder is that, perhaps without what only an inference needs.
+    pub(in crate::formats::language) fn is_in(self, folder: &Path) -> bool {
+        match self {
+            Self::Base => folder.join(config::FILE).is_file() && weights::are_in(folder),
+            Self::Adapter => folder.join(adapter::CONFIG).is_file(),
+        }
+    }
+
+    /// Whether nothing is missing that a download would bring. One that was cut leaves a folder that is not whole.
+    pub(super) fn is_whole(self, folder: &Path) -> bool {
+        match self {
+            Self::Base => {
+                let one = [weights::ONE_FILE, weights::TORCH].iter().any(|name| folder.join(name).is_file());
+                let all = || {
+                    let index = folder.join(weights::INDEX);
+                    let files = index.is_file().then(|| weights::files_of_index(&index).ok()).flatten();
+                    files.is_some_and(|files| files.iter().all(|name| folder.join(name).is_file()))
+                };
+                self.is_in(folder) && folder.join(tokens::FILE).is_file() && (one || all())
+            }
+            Self::Adapter => self.is_in(folder) && adapter::WEIGHTS.iter().any(|name| folder.join(name).is_file()),
+        }
+    }
+
+    /// The files to fetch of these.
+    ///
+    /// # Errors
+    /// One is missing; the text says which.
+    pub(super) fn wanted(self, names: &[String]) -> Result<Wanted, String> {
+        let has = |name: &&str| names.iter().any(|own| own == name);
+        let need = |name: &'static str| {
+            if has(&name) { Ok(name) } else { Err(format!("has no {name}{}", self.hint(names))) }
+        };
+        match self {
+            Self::Base => {
+                let mut first = vec![need(config::FILE)?, need(tokens::FILE)?];
+                let more = [GENERATION, template::CONFIG, template::FILE, template::TOOLS_FILE];
+                first.extend(more.into_iter().filter(has));
+                let one = [weights::ONE_FILE].into_iter().find(has).map(Files::One);
+                let several = || has(&weights::INDEX).then_some(Files::Several { index: weights::INDEX });
+                let torch = || [weights::TORCH].into_iter().find(has).map(Files::One);
+                let weights = one.or_else(several).or_else(torch);
+                let weights = weights.ok_or_else(|| {
+                    format!("has no weights, expected {}, {} or {}", weights::ONE_FILE, weights::INDEX, weights::TORCH)
+                })?;
+                Ok(Wanted { first, weights })
+            }
+            Self::Adapter => {
+                let first = vec![need(adapter::CONFIG)?];
+                let weights = adapter::WEIGHTS.into_iter().find(has).map(Files::One);
+                let weights =
+                    weights.ok_or_else(|| format!("has no weights, expected {}", adapter::WEIGHTS.join(" or ")))?;
+                Ok(Wanted { first, weights })
+            }
+        }
+    }
+
+    /// Why it may be missing.
+    fn hint(self, names: &[String]) -> &'static str {
+        let has = |name: &str| names.iter().any(|own| own == name);
+        match self {
+            Self::Base if has(adapter::CONFIG) => ": it is an adapter, not a base",
+            Self::Base if has(config::FILE) => ": it can be made with transformers' AutoTokenizer, by save_pretrained",
+            Self::Adapter if has(config::FILE) => ": it is a base, not an adapter",
+            _ => "",
+        }
+    }
+}
