@@ -69,7 +69,7 @@ impl Rotary {
             }
             Some("llama3") => Ok(plain(llama3(&frequencies, scaling)?)),
             Some("longrope" | "su") => {
-                let (frequencies, scale, context) = longrope(frequencies, scaling, members)?;
+                let (frequencies, scale, context) = longrope(&frequencies, scaling, members)?;
                 Ok(Self { scale, context: Some(context), ..plain(frequencies) })
             }
             Some(other) => {
@@ -107,7 +107,7 @@ fn llama3(frequencies: &[f64], scaling: &Scaling) -> Result<Vec<f64>, LoadError>
 
 /// Each pair has a factor of its own, another one for texts beyond the context that the model was first trained with.
 /// A text that grows beyond it would need all its keys again, so only the first are served, and that context.
-fn longrope(frequencies: Vec<f64>, scaling: &Scaling, members: &Members) -> Result<(Vec<f64>, f32, usize), LoadError> {
+fn longrope(frequencies: &[f64], scaling: &Scaling, members: &Members) -> Result<(Vec<f64>, f32, usize), LoadError> {
     let original = scaling.original_max_position_embeddings.or(members.original_max_position_embeddings);
     let original = wanted("original_max_position_embeddings", original)?;
     let factors = scaling.short_factor.as_deref().unwrap_or_default();
