@@ -54,7 +54,7 @@ fn serve(container: &Value) -> BTreeMap<String, String> {
 #[test]
 fn the_manifests_say_what_serve_understands() {
     let manifests = manifests();
-    assert_eq!(manifests.len(), 5, "{manifests:?}");
+    assert_eq!(manifests.len(), 6, "{manifests:?}");
     for (path, manifest) in manifests {
         let spec = &manifest["spec"];
         let containers = spec["containers"].as_array().expect("containers");

@@ -31,7 +31,8 @@ fn read(family: &str, members: Value) -> Result<Config, String> {
         "model_type": family, "vocab_size": 64, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 3,
         "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128,
     });
-    config.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    let Value::Object(members) = members else { panic!("{members}") };
+    config.as_object_mut().unwrap().extend(members);
     Config::parse(config.to_string().as_bytes()).map_err(|error| error.to_string())
 }
 

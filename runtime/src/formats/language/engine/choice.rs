@@ -183,6 +183,7 @@ mod tests {
 
     const SCORES: [f32; 6] = [0.0, 2.0, 1.0, 2.0, -1.0, 0.5];
 
+    #[allow(clippy::needless_pass_by_value)]
     fn shares(sampling: Sampling) -> [f64; 6] {
         let mut counts = [0.0; 6];
         let draws = 20_000;

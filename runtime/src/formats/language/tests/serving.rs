@@ -16,7 +16,7 @@ use crate::tensor::{Tensor, TensorData};
 use crate::text::{Finish, Prompt, Sampling, TextEvent, TextModel, TextRequest};
 
 fn load(format: &LanguageFormat, name: &str, settings: serde_json::Value) -> Arc<dyn Model> {
-    let mut parameters = settings.as_object().cloned().unwrap();
+    let serde_json::Value::Object(mut parameters) = settings else { panic!("{settings}") };
     parameters.insert("pretrained_model_path".to_owned(), "base".into());
     let parameters = Some(Arc::new(parameters));
     format.load(&ModelFiles { path: folder(name), parameters, ..ModelFiles::default() }).unwrap()
@@ -242,7 +242,7 @@ async fn thirty_two_clients_get_what_each_would_get_alone_while_others_leave() {
     let asked = |number: u64| {
         let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
         let prompt = (0..1 + mixed % 70).map(|at| 4 + ((mixed >> (at % 40)) % 300) as u32).collect();
-        let temperature = if mixed % 3 == 0 { 0.8 } else { 0.0 };
+        let temperature = if mixed.is_multiple_of(3) { 0.8 } else { 0.0 };
         let request = TextRequest {
             sampling: Sampling { temperature, seed: Some(number), ..Sampling::default() },
             max_new_tokens: Some(1 + (mixed >> 20) as usize % 40),
@@ -267,7 +267,7 @@ async fn thirty_two_clients_get_what_each_would_get_alone_while_others_leave() {
                 let number = turn % KINDS;
                 let (model, request) = asked(number);
                 let model = models[model % models.len()].clone();
-                if turn % 5 == 0 {
+                if turn.is_multiple_of(5) {
                     let mut events = model.generate(request, Context::default());
                     let _ = events.next().await;
                     left += 1;
