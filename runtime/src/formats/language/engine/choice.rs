@@ -7,6 +7,8 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
+use modelway_kernels::argmax;
+
 use crate::text::Sampling;
 
 /// Tokens that are sorted at first, when it is not known how many `top_p` needs.
@@ -100,13 +102,7 @@ impl Choice {
 
 /// The token of the highest score, the first of several.
 fn best(scores: &[f32]) -> u32 {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (token, score) in (0..).zip(scores) {
-        if *score > best.1 {
-            best = (token, *score);
-        }
-    }
-    best.0
+    argmax(scores).and_then(|token| u32::try_from(token).ok()).unwrap_or(0)
 }
 
 /// Higher weights first, tokens of the same weight in order, so that a seed always gives the same text.
