@@ -30,6 +30,8 @@ use axum::routing::{any, get, post};
 use http::{HeaderValue, Method, Uri, header};
 
 use crate::error::{Error, ErrorKind};
+use crate::residency::Loaded;
+use crate::routing::SERVED;
 use crate::serving::Serving;
 
 pub(crate) use failure::failure;
@@ -129,6 +131,14 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Response {
 
 async fn unimplemented(uri: Uri) -> Response {
     failure(&Error::new(ErrorKind::Unimplemented, format!("'{}' is not served by this server", uri.path())))
+}
+
+/// The answer with what it was served by, if a model was found.
+fn labelled(mut response: Response, served: Option<&Loaded>) -> Response {
+    if let Some(loaded) = served {
+        response.headers_mut().insert(SERVED, loaded.served().clone());
+    }
+    response
 }
 
 /// An answer with a JSON body that is already written.

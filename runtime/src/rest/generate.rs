@@ -17,8 +17,8 @@ use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::residency::Loaded;
 use crate::rest::texts::Texts;
-use crate::rest::{Named, Rest, body, failure, json, offload, sse};
-use crate::routing::{Routing, SERVED};
+use crate::rest::{Named, Rest, body, failure, json, labelled, offload, sse};
+use crate::routing::Routing;
 use crate::text::{Finish, TextEvent};
 use crate::traces::Trace;
 
@@ -83,14 +83,11 @@ async fn respond(
 ) -> Response {
     // Filled once the model is known: also a failure says which model it is of.
     let mut served = None;
-    let mut response = match answer(rest, parameters, request, manner, &mut served).await {
+    let response = match answer(rest, parameters, request, manner, &mut served).await {
         Ok(response) => response,
         Err(error) => failure(&error),
     };
-    if let Some(loaded) = served {
-        response.headers_mut().insert(SERVED, loaded.served().clone());
-    }
-    response
+    labelled(response, served.as_deref())
 }
 
 async fn answer(

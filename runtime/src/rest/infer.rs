@@ -17,8 +17,8 @@ use crate::residency::Loaded;
 use crate::rest::json::answer::Envelope;
 use crate::rest::json::request::{BinaryOutputs, Read};
 use crate::rest::json::{Dialect, answer, proto_answer, request};
-use crate::rest::{Named, Rest, body, failure, json_response, offload};
-use crate::routing::{Routing, SERVED};
+use crate::rest::{Named, Rest, body, failure, json_response, labelled, offload};
+use crate::routing::Routing;
 use crate::tensor::{DataType, Tensor, element_count};
 use crate::traces::Trace;
 
@@ -43,14 +43,11 @@ pub(super) async fn infer(
 ) -> Response {
     // Filled once the model is known: also a failure says which model it is of.
     let mut served = None;
-    let mut response = match answer(&rest, parameters, request, &mut served).await {
+    let response = match answer(&rest, parameters, request, &mut served).await {
         Ok(response) => response,
         Err(error) => failure(&error),
     };
-    if let Some(loaded) = served {
-        response.headers_mut().insert(SERVED, loaded.served().clone());
-    }
-    response
+    labelled(response, served.as_deref())
 }
 
 async fn answer(

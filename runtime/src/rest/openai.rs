@@ -28,8 +28,8 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::residency::Loaded;
 use crate::rest::texts::Texts;
-use crate::rest::{Rest, body, json_response, offload, sse};
-use crate::routing::{Routing, SERVED};
+use crate::rest::{Rest, body, json_response, labelled, offload, sse};
+use crate::routing::Routing;
 use crate::text::{Finish, Piece, TextRequest};
 use crate::traces::Trace;
 
@@ -101,14 +101,11 @@ pub(super) fn routes() -> Router<Arc<Rest>> {
 async fn respond<D: Dialect>(State(rest): State<Arc<Rest>>, request: Request) -> Response {
     // Filled once the model is known: also a failure says which model it is of.
     let mut served = None;
-    let mut response = match answer::<D>(&rest, request, &mut served).await {
+    let response = match answer::<D>(&rest, request, &mut served).await {
         Ok(response) => response,
         Err(problem) => problem.response(),
     };
-    if let Some(loaded) = served {
-        response.headers_mut().insert(SERVED, loaded.served().clone());
-    }
-    response
+    labelled(response, served.as_deref())
 }
 
 async fn answer<D: Dialect>(
