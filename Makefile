@@ -17,7 +17,7 @@ export MODELWAY_FILTER := $(FILTER)
 export MODELWAY_ENVOY := $(CURDIR)/.tools/venv/bin/envoy
 export MODELWAY_PYTHON := $(PYTHON)
 
-.PHONY: help demo demo-llm up test soak fuzz lint bench bench-filter bench-mesh bench-llm docs wasm binary setup models language-models mesh-models deny
+.PHONY: help demo demo-llm up test soak fuzz lint bench bench-filter bench-mesh bench-llm gpu gpu-test docs wasm binary setup models language-models mesh-models deny
 
 # How long `make fuzz` gives each reader, in seconds.
 FUZZ_SECONDS ?= 600
@@ -89,6 +89,23 @@ bench-llm: binary $(BENCH_LLM)/done ## a language model of bloomz-560m's shape, 
 
 $(BENCH_LLM)/done: tests/bench/llm/make_model.py | setup
 	@$(STEP) "making a model of bloomz-560m's shape" $(PYTHON) tests/bench/llm/make_model.py $(BENCH_LLM)
+
+# The devices that `make gpu` builds for, by compute capability: that of this machine's, else Hopper's.
+CUDA_COMPUTE_CAP ?= $(or $(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d .),90)
+CUDA_HOME := $(CURDIR)/.tools/cuda/home
+CUDA := env CUDA_HOME=$(CUDA_HOME) NVCC=$(CUDA_HOME)/bin/nvcc CUDA_COMPUTE_CAP=$(CUDA_COMPUTE_CAP) \
+	LIBRARY_PATH=$(CUDA_HOME)/lib:$(CUDA_HOME)/lib/stubs
+
+gpu: setup ## a modelway for CUDA devices, built without one, in about 20 minutes (CUDA_COMPUTE_CAP=80 for Ampere)
+	@$(STEP) "setting up CUDA's compiler and libraries" tests/setup/cuda.sh
+	@$(STEP) "building modelway for CUDA, compute capability $(CUDA_COMPUTE_CAP)" $(CUDA) \
+		cargo build --release --target-dir $(TARGET_DIR)/cuda --package modelway --features cuda
+	@echo "    $(TARGET_DIR)/cuda/release/modelway starts where CUDA 13's driver and libraries are: docs/language-models.md, 'On a GPU'"
+
+gpu-test: setup ## what a CUDA device computes, against transformers; needs the device
+	@$(STEP) "setting up CUDA's compiler and libraries" tests/setup/cuda.sh
+	@$(STEP) "language models on the device" $(CUDA) LD_LIBRARY_PATH=$(CUDA_HOME)/lib MODELWAY_TEST_CUDA=0 \
+		cargo test --target-dir $(TARGET_DIR)/cuda --package modelway-runtime --features cuda,s3 --lib language::tests::
 
 docs: binary ## docs/configuration.md and the JSON Schema from the types, istio/ from the demo's mesh file
 	@$(MODELWAY) schema --form json > docs/modelway.schema.json

@@ -56,7 +56,7 @@ use std::sync::Arc;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 /// The model server, with all that a model type of your own needs.
 pub use modelway_runtime as runtime;
-use modelway_runtime::formats::{self, Format};
+use modelway_runtime::formats::Format;
 
 mod check;
 mod completions;
@@ -121,8 +121,6 @@ enum Command {
 /// `formats` are model types of your own. They are asked before the built-in ones whether a model is theirs, so that
 /// they can also take over files that a built-in format would read.
 pub fn run(formats: impl IntoIterator<Item = Arc<dyn Format>>) -> ExitCode {
-    let mut all: Vec<Arc<dyn Format>> = formats.into_iter().collect();
-    all.extend(formats::builtin());
     let called = match stand_in::Call::read(std::env::args_os(), std::env::vars_os()) {
         Ok(called) => called,
         Err(error) => {
@@ -133,7 +131,7 @@ pub fn run(formats: impl IntoIterator<Item = Arc<dyn Format>>) -> ExitCode {
     let matches = called.settings.apply(Cli::command()).get_matches_from(&called.arguments);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let result = match cli.command {
-        Command::Serve(args) => serve::run(*args, called.settings.ignored(), all).map(|()| ExitCode::SUCCESS),
+        Command::Serve(args) => serve::run(*args, called.settings.ignored(), formats).map(|()| ExitCode::SUCCESS),
         Command::Up(args) => up::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args).map(|()| ExitCode::SUCCESS),

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
-use modelway_runtime::formats::Format;
+use modelway_runtime::formats::{self, Format};
 use modelway_runtime::{
-    Catalogue, Listener, Location, Mode, ModelMeshOptions, Options, ResidencyOptions, Server, Stores,
+    Catalogue, DeviceChoice, Listener, Location, Mode, ModelMeshOptions, Options, ResidencyOptions, Server, Stores,
 };
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
@@ -64,8 +64,13 @@ pub(crate) struct Args {
     #[arg(long, env = "MODELWAY_MEMORY", value_name = "SIZE", value_parser = quantity::bytes)]
     memory: Option<usize>,
 
-    /// Memory of each CUDA device that the models on it may have together: bytes, or with KiB, MiB or GiB. Without it
-    /// models for such a device are refused.
+    /// Where language models compute: auto (the first CUDA device, if there is one and the program is built for it), cpu,
+    /// or cuda:NUMBER.
+    #[arg(long, env = "MODELWAY_DEVICE", value_name = "DEVICE", default_value = "auto")]
+    device: DeviceChoice,
+
+    /// Memory of each CUDA device that the models on it may have together: bytes, or with KiB, MiB or GiB [default: 90 %
+    /// of what is free on the device that is used].
     #[arg(long, env = "MODELWAY_GPU_MEMORY", value_name = "SIZE", value_parser = quantity::bytes)]
     gpu_memory: Option<usize>,
 
@@ -138,12 +143,18 @@ enum LogFormat {
     Json,
 }
 
-/// Serves models of these formats until it is told to stop. `ignored` are settings that have no effect, to be named once.
-pub(crate) fn run(args: Args, ignored: &[String], formats: Vec<Arc<dyn Format>>) -> anyhow::Result<()> {
+/// Serves models of these formats, and of the built-in ones, until it is told to stop. `ignored` are settings that have no effect, to be named once.
+pub(crate) fn run(
+    args: Args,
+    ignored: &[String],
+    own: impl IntoIterator<Item = Arc<dyn Format>>,
+) -> anyhow::Result<()> {
     log_to_stderr(args.log_format);
     if !ignored.is_empty() {
         tracing::warn!(settings = ignored.join(", "), "settings of another server that have no effect here");
     }
+    let mut formats: Vec<Arc<dyn Format>> = own.into_iter().collect();
+    formats.extend(formats::builtin(args.device).context("--device")?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     let result = runtime.block_on(serve(args, formats));
     // A load or a prediction that is still computing must not hold the exit.
@@ -226,11 +237,18 @@ fn residency(args: &Args) -> ResidencyOptions {
     if let Some(memory) = args.memory {
         options.memory = u64::try_from(memory).unwrap_or(u64::MAX);
     }
-    options.gpu_memory = args.gpu_memory.map(|memory| u64::try_from(memory).unwrap_or(u64::MAX));
+    // The rest is for what a step needs besides.
+    let free = || formats::free_device_memory().map(|free| free / 10 * 9);
+    options.gpu_memory = args.gpu_memory.map(|memory| u64::try_from(memory).unwrap_or(u64::MAX)).or_else(free);
     if let Some(loads_at_once) = args.loads_at_once {
         options.loads_at_once = loads_at_once.get();
     }
-    tracing::info!(memory = options.memory, loads_at_once = options.loads_at_once, "room for models");
+    tracing::info!(
+        memory = options.memory,
+        gpu_memory = options.gpu_memory,
+        loads_at_once = options.loads_at_once,
+        "room for models"
+    );
     options
 }
 

@@ -8,7 +8,7 @@ pub mod sklearn;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::{Device, Model};
+use crate::model::{Device, DeviceChoice, Model};
 
 /// Where a model's files stand, already local and complete.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -66,6 +66,24 @@ pub enum LoadError {
     Unsupported(String),
 }
 
+/// Why a device cannot be computed on.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The program has no code for it.
+    #[error(
+        "this program is built without CUDA, so nothing can compute on {0}: take one that `make gpu` built, or cpu"
+    )]
+    NotBuilt(Device),
+    /// The device, or its driver, says so.
+    #[error("cannot compute on {device}: {reason}")]
+    Refused {
+        /// The device.
+        device: Device,
+        /// What it says.
+        reason: String,
+    },
+}
+
 /// A kind of model file that the runtime can serve.
 pub trait Format: Send + Sync + 'static {
     /// The name in settings files and metadata, for instance `sklearn`.
@@ -99,11 +117,26 @@ pub trait Format: Send + Sync + 'static {
     fn load(&self, files: &ModelFiles) -> Result<Arc<dyn Model>, LoadError>;
 }
 
+/// Bytes that nothing has taken of the memory of the device that [`builtin`] chose, if it is none of the host's.
+pub fn free_device_memory() -> Option<u64> {
+    #[cfg(feature = "llm")]
+    return language::free_device_memory();
+    #[cfg(not(feature = "llm"))]
+    None
+}
+
 /// The formats that this build has, in the order in which they are asked whether they recognise a model.
-pub fn builtin() -> Vec<Arc<dyn Format>> {
-    vec![
+///
+/// # Errors
+/// There is no such device, or none that this build can compute on.
+pub fn builtin(device: DeviceChoice) -> Result<Vec<Arc<dyn Format>>, DeviceError> {
+    #[cfg(not(feature = "llm"))]
+    if let DeviceChoice::On(device @ Device::Cuda(_)) = device {
+        return Err(DeviceError::NotBuilt(device));
+    }
+    Ok(vec![
         Arc::new(sklearn::SklearnFormat::default()),
         #[cfg(feature = "llm")]
-        Arc::new(language::LanguageFormat::of_environment()),
-    ]
+        Arc::new(language::LanguageFormat::of_environment(device)?),
+    ])
 }

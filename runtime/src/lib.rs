@@ -55,7 +55,9 @@ pub use half::{bf16, f16};
 pub use listing::{Listing, State};
 pub use message::{InferRequest, InferResponse, RequestedOutput};
 pub use metrics::Timed;
-pub use model::{BatchModel, Batched, Context, Device, Model, ModelMetadata, ResponseStream, SharedMemory, TensorSpec};
+pub use model::{
+    BatchModel, Batched, Context, Device, DeviceChoice, Model, ModelMetadata, ResponseStream, SharedMemory, TensorSpec,
+};
 pub use modelmesh::{ModelMeshOptions, proto as modelmesh_proto};
 pub use parameter::{Parameter, Parameters};
 pub use protocol::proto;

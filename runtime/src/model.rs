@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use futures_util::{Stream, stream};
@@ -30,6 +31,16 @@ pub enum Device {
     Cpu,
     /// The CUDA device of this number.
     Cuda(usize),
+}
+
+/// Where models compute that can do so elsewhere than on the host's processors.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum DeviceChoice {
+    /// On the first CUDA device, if there is one and the program is built for it.
+    #[default]
+    Auto,
+    /// There.
+    On(Device),
 }
 
 /// Memory that several models have in common, such as the base of adapters. It is counted once, as long as one of them
@@ -60,6 +71,22 @@ impl fmt::Display for Device {
         match self {
             Self::Cpu => f.write_str("cpu"),
             Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+// === impl DeviceChoice ===
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("cuda:").map(str::parse)) {
+            ("auto", _) => Ok(Self::Auto),
+            ("cpu", _) => Ok(Self::On(Device::Cpu)),
+            ("cuda", _) => Ok(Self::On(Device::Cuda(0))),
+            (_, Some(Ok(number))) => Ok(Self::On(Device::Cuda(number))),
+            _ => Err("expected auto, cpu, cuda or cuda:NUMBER".to_owned()),
         }
     }
 }

@@ -39,6 +39,16 @@ impl Rotations {
         Self { half: inverse_frequencies.len(), cosines, sines }
     }
 
+    /// For each row, those of its pairs.
+    pub fn cosines(&self) -> &[f32] {
+        &self.cosines
+    }
+
+    /// For each row, those of its pairs.
+    pub fn sines(&self) -> &[f32] {
+        &self.sines
+    }
+
     /// Rotates the first `2 * inverse_frequencies.len()` values of each head in place. Head `h` of
     /// row `r` begins at `r * row_stride + h * head_stride` of `values`.
     ///

@@ -137,7 +137,7 @@ async fn a_broken_model_keeps_its_reason_and_the_others_serve() {
 #[tokio::test]
 async fn files_that_are_not_what_their_names_say_do_not_keep_others_from_serving() {
     let folder = folder(&[("good.echo", "echo"), ("noise.joblib", "\u{7f}noise"), ("empty.pkl", "")]);
-    let mut formats = crate::formats::builtin();
+    let mut formats = crate::formats::builtin(crate::DeviceChoice::On(crate::Device::Cpu)).unwrap();
     formats.push(Arc::new(EchoFormat));
     let catalogue = Arc::new(Catalogue::scan(folder.path(), formats).unwrap());
     catalogue.load_all().await;

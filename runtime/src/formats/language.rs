@@ -12,6 +12,7 @@ mod adapter;
 mod alibi;
 mod base;
 mod cache;
+mod compute;
 mod config;
 mod decoder;
 mod engine;
@@ -30,14 +31,15 @@ use std::sync::Arc;
 
 use self::adapter::Adapter;
 use self::base::Bases;
+use self::compute::Processor;
 use self::decoder::Decoder;
 use self::hub::{Hub, HubOptions};
 use self::serve::LanguageModel;
 use self::settings::Settings;
 use self::template::ChatTemplate;
 use self::tokens::Tokens;
-use super::{Format, LoadError, ModelFiles};
-use crate::model::Model;
+use super::{DeviceError, Format, LoadError, ModelFiles};
+use crate::model::{Device, DeviceChoice, Model};
 
 /// What MLServer's settings call it: the runtime of Hugging Face's models, and the server of ModelMesh's example.
 const MODULES: [&str; 2] = ["huggingface", "peft_model_server"];
@@ -59,15 +61,24 @@ struct Core {
     template: Option<ChatTemplate>,
 }
 
+/// Bytes that nothing has taken of a CUDA device's memory.
+pub(super) fn free_device_memory() -> Option<u64> {
+    compute::free_memory()
+}
+
 // === impl LanguageFormat ===
 
 impl LanguageFormat {
     /// With the settings that the environment has for all models: `PRETRAINED_MODEL_PATH`, `PEFT_MODEL_ID` and
     /// `DATASET_TEXT_COLUMN_NAME`; and with those of Hugging Face's libraries for its hub, `HF_HOME`, `HF_ENDPOINT` and
     /// their like. Without these (by default) nothing is looked up on the hub.
-    pub fn of_environment() -> Self {
+    ///
+    /// # Errors
+    /// There is no such device, or none that this build can compute on.
+    pub fn of_environment(device: DeviceChoice) -> Result<Self, DeviceError> {
         let hub = Hub::new(HubOptions::of_environment());
-        Self { settings: Settings::of_environment(), hub, bases: Bases::default() }
+        let bases = Bases::on(Processor::choose(device)?);
+        Ok(Self { settings: Settings::of_environment(), hub, bases })
     }
 
     fn settings(&self, files: &ModelFiles) -> Result<Settings, LoadError> {
@@ -97,6 +108,10 @@ impl Format for LanguageFormat {
 
     fn is_of_folders(&self) -> bool {
         true
+    }
+
+    fn device(&self, _files: &ModelFiles) -> Device {
+        self.bases.processor().device()
     }
 
     fn load(&self, files: &ModelFiles) -> Result<Arc<dyn Model>, LoadError> {

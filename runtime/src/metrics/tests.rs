@@ -169,7 +169,12 @@ async fn loads_and_evictions_have_modelmeshs_names_too_unless_modelmesh_tells_th
         poll_interval: None,
         ..ResidencyOptions::default()
     };
-    let catalogue = Catalogue::open(folder.path(), crate::formats::builtin(), options).unwrap();
+    let catalogue = Catalogue::open(
+        folder.path(),
+        crate::formats::builtin(crate::DeviceChoice::On(crate::Device::Cpu)).unwrap(),
+        options,
+    )
+    .unwrap();
     let metrics = metrics(&catalogue, 100);
     for (name, is_good) in [("a", true), ("b", true), ("bad", false)] {
         assert_eq!(catalogue.find(name, None).await.is_ok(), is_good, "{name}");

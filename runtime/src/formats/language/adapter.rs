@@ -225,7 +225,7 @@ fn low_rank(config: &Config, weights: &mut Weights, decoder: &Decoder) -> Result
             let a = weights.take(&name("lora_A"), &[rank, target.inputs])?;
             let b = weights.take(&name("lora_B"), &[target.outputs, rank])?;
             low_rank
-                .add(block, &target, (&a, &b), (rank, scale))
+                .add(decoder.processor(), block, &target, (&a, &b), (rank, scale))
                 .map_err(|reason| weights.malformed(&format!("'{}': {reason}", name("lora_A"))))?;
         }
     }

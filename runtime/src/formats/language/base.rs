@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::Core;
+use super::compute::Processor;
 use super::config::Config;
 use super::decoder::Decoder;
 use super::engine::{Engine, EngineOptions};
@@ -38,7 +39,11 @@ pub(super) struct Base {
 
 /// Those in memory.
 #[derive(Default)]
-pub(super) struct Bases(Mutex<HashMap<Key, Entry>>);
+pub(super) struct Bases {
+    /// Where all of them compute.
+    processor: Processor,
+    bases: Mutex<HashMap<Key, Entry>>,
+}
 
 /// The same files, kept in the same way, are the same base.
 #[derive(Clone, Eq, Hash, PartialEq)]
@@ -54,13 +59,21 @@ type Entry = Arc<Mutex<Weak<Base>>>;
 // === impl Bases ===
 
 impl Bases {
+    pub(super) fn on(processor: Processor) -> Self {
+        Self { processor, bases: Mutex::default() }
+    }
+
+    pub(super) fn processor(&self) -> &Processor {
+        &self.processor
+    }
+
     /// The base of this folder, loaded unless it is in memory. What limits texts counts for who comes first.
     pub(super) fn get(&self, folder: &Path, settings: &Settings) -> Result<Arc<Base>, LoadError> {
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         let fingerprint = Fingerprint::of([folder.as_path()]);
         let key = Key { folder, fingerprint, weights: settings.weights.unwrap_or_default() };
         let entry = {
-            let mut bases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut bases = self.bases.lock().unwrap_or_else(PoisonError::into_inner);
             bases.retain(|other, entry| *other == key || Arc::strong_count(entry) > 1 || is_in_memory(entry));
             bases.entry(key.clone()).or_default().clone()
         };
@@ -68,7 +81,7 @@ impl Bases {
         if let Some(base) = base.upgrade() {
             return Ok(base);
         }
-        let loaded = Arc::new(Base::load(&key, settings)?);
+        let loaded = Arc::new(Base::load(&key, settings, &self.processor)?);
         *base = Arc::downgrade(&loaded);
         Ok(loaded)
     }
@@ -81,8 +94,8 @@ fn is_in_memory(entry: &Entry) -> bool {
 // === impl Base ===
 
 impl Base {
-    fn load(key: &Key, settings: &Settings) -> Result<Self, LoadError> {
-        let core = Arc::new(Core::load(&key.folder, key.weights)?);
+    fn load(key: &Key, settings: &Settings, processor: &Processor) -> Result<Self, LoadError> {
+        let core = Arc::new(Core::load(&key.folder, key.weights, processor)?);
         let shape = core.decoder.cache_shape();
         let context = core.decoder.config().context.unwrap_or(CONTEXT);
         let positions = (CACHED_TEXTS * context).min(CACHED_POSITIONS.max(context));
@@ -103,10 +116,10 @@ impl Base {
 
 impl Core {
     /// Of the model in this folder.
-    pub(super) fn load(folder: &Path, weights: settings::Weights) -> Result<Self, LoadError> {
+    pub(super) fn load(folder: &Path, weights: settings::Weights, processor: &Processor) -> Result<Self, LoadError> {
         let config = Config::read(folder)?;
         let tokens = Tokens::read(folder, config.vocabulary)?;
-        let mut stored = Weights::of_model(folder)?;
+        let mut stored = Weights::of_model(folder)?.on(processor.clone());
         let decoder = Decoder::new(config, &mut stored, weights.kept())?;
         Ok(Self { decoder, tokens, template: ChatTemplate::read(folder) })
     }

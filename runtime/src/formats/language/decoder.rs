@@ -5,15 +5,11 @@
 //! padded, and the kernels give a row the same bits in any company, so a text's numbers do not depend on what else
 //! is computed.
 
+mod attention;
 mod block;
 mod linear;
 mod norm;
 mod places;
-
-use std::sync::OnceLock;
-
-use modelway_kernels::{CachePrecision, Matrix, Precision, ShapeError, soft_cap};
-use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use self::block::Block;
 pub(super) use self::linear::{LowRank, Site, Target};
@@ -22,12 +18,14 @@ use self::places::Places;
 use crate::formats::LoadError;
 use crate::formats::language::alibi;
 use crate::formats::language::cache::{Cache, CacheShape};
+use crate::formats::language::compute::{ComputeError, Matrix, Processor, States, Vector, rounded};
 use crate::formats::language::config::{Config, Positions};
 use crate::formats::language::weights::{Kept, Weights};
 
 /// A decoder with its weights.
 pub(super) struct Decoder {
     config: Config,
+    processor: Processor,
     /// `[vocabulary, hidden]`; it reads tokens and, where there is no other head, scores them.
     embedding: Matrix,
     /// What its vectors are multiplied with.
@@ -36,7 +34,7 @@ pub(super) struct Decoder {
     blocks: Vec<Block>,
     last_norm: Norm,
     head: Option<Matrix>,
-    head_bias: Option<Vec<f32>>,
+    head_bias: Option<Vector>,
     /// ALiBi's, one a head.
     slopes: Option<Vec<f32>>,
 }
@@ -78,26 +76,11 @@ pub(super) struct Scores {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StepError {
     #[error(transparent)]
-    Shape(#[from] ShapeError),
+    Compute(#[from] ComputeError),
     #[error("the token {0} is not in the vocabulary of {1}")]
     Token(u32, usize),
     #[error("a row brings no new positions")]
     Nothing,
-}
-
-/// The threads that compute, for all models together: as many as there are processors.
-fn threads() -> Option<&'static ThreadPool> {
-    static THREADS: OnceLock<Option<ThreadPool>> = OnceLock::new();
-    let build = || ThreadPoolBuilder::new().thread_name(|number| format!("compute-{number}")).build().ok();
-    THREADS.get_or_init(build).as_ref()
-}
-
-/// Runs what computes on the threads for it.
-pub(super) fn on_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    match threads() {
-        Some(threads) => threads.install(work),
-        None => work(),
-    }
 }
 
 // === impl Decoder ===
@@ -105,7 +88,8 @@ pub(super) fn on_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 impl Decoder {
     /// Takes the weights that the configuration asks for; what is left over is a fault, unless it is known to be needless.
     pub(super) fn new(config: Config, weights: &mut Weights, kept: Kept) -> Result<Self, LoadError> {
-        on_threads(|| Self::take(config, weights, kept))
+        let processor = weights.processor().clone();
+        processor.run(|| Self::take(config, weights, kept))
     }
 
     fn take(config: Config, weights: &mut Weights, kept: Kept) -> Result<Self, LoadError> {
@@ -126,106 +110,124 @@ impl Decoder {
         } else {
             Some(weights.matrix(&table(names.head), hidden, kept)?)
         };
-        let head_bias =
-            config.bias.head.then(|| weights.take(&format!("{}.bias", names.head), &[vocabulary])).transpose()?;
+        let head_bias = match config.bias.head {
+            true => Some(weights.take(&format!("{}.bias", names.head), &[vocabulary])?),
+            false => None,
+        };
+        let head_bias = head_bias.map(|bias| weights.vector(bias)).transpose()?;
         let is_needless = |name: &str| name.ends_with("rotary_emb.inv_freq");
         if let Some(name) = weights.names().into_iter().find(|name| !is_needless(name)) {
             let (family, layers) = (&config.family, config.layers);
             return Err(weights.malformed(&format!("the tensor '{name}' is none of {family}'s with {layers} layers")));
         }
         let slopes = matches!(config.positions, Positions::Alibi).then(|| alibi::slopes(config.heads));
-        Ok(Self { embedding, embedding_scale, embedding_norm, blocks, last_norm, head, head_bias, slopes, config })
+        Ok(Self {
+            processor: weights.processor().clone(),
+            embedding,
+            embedding_scale,
+            embedding_norm,
+            blocks,
+            last_norm,
+            head,
+            head_bias,
+            slopes,
+            config,
+        })
     }
 
     pub(super) fn config(&self) -> &Config {
         &self.config
     }
 
+    /// Where it computes.
+    pub(super) fn processor(&self) -> &Processor {
+        &self.processor
+    }
+
     /// Bytes of the weights.
     pub(super) fn size_bytes(&self) -> usize {
         let blocks: usize = self.blocks.iter().map(Block::size_bytes).sum();
         let norms = self.embedding_norm.as_ref().map_or(0, Norm::size_bytes) + self.last_norm.size_bytes();
-        let bias = self.head_bias.as_ref().map_or(0, |bias| bias.len() * size_of::<f32>());
+        let bias = self.head_bias.as_ref().map_or(0, Vector::size_bytes);
         self.embedding.size_bytes() + self.head.as_ref().map_or(0, Matrix::size_bytes) + bias + blocks + norms
     }
 
     /// The shape of its caches.
     pub(super) fn cache_shape(&self) -> CacheShape {
         let Config { layers, kv_heads, head_width, .. } = self.config;
-        CacheShape { layers, heads: kv_heads, width: head_width, precision: CachePrecision::F32 }
+        CacheShape { layers, heads: kv_heads, width: head_width, processor: self.processor.clone() }
     }
 
     /// One step: every row's new positions go into its cache. Gives the scores of what comes next.
     pub(super) fn step(&self, rows: &mut [Row<'_>]) -> Result<Scores, StepError> {
-        on_threads(|| self.compute(rows))
+        self.processor.run(|| self.compute(rows))
     }
 
     fn compute(&self, rows: &mut [Row<'_>]) -> Result<Scores, StepError> {
-        let hidden = self.config.hidden;
         let (spans, mut positions) = self.positions(rows)?;
         if let Some(norm) = &self.embedding_norm {
             positions = norm.apply(&positions)?;
         }
-        let of_row = |(row, span): (&Row<'_>, &Span)| row.cache.length()..row.cache.length() + span.length;
-        let at: Vec<usize> = rows.iter().zip(&spans).flat_map(of_row).collect();
-        let places = Places::new(&self.config, self.slopes.as_deref(), &at);
+        let places = Places::new(&self.processor, &self.config, self.slopes.as_deref(), rows, &spans)?;
         for (number, block) in self.blocks.iter().enumerate() {
             block.apply(&mut positions, number, rows, &spans, &places.of(number))?;
         }
-        let mut last = Vec::new();
-        for (row, span) in rows.iter().zip(&spans).filter(|(row, _)| row.wants_scores) {
-            debug_assert!(row.cache.length() >= span.length);
-            let end = (span.start + span.length) * hidden;
-            last.extend_from_slice(positions.get(end - hidden..end).unwrap_or_default());
+        let wanted = rows.iter().zip(&spans).filter(|(row, _)| row.wants_scores);
+        let last: Vec<usize> = wanted.map(|(_, span)| span.start + span.length - 1).collect();
+        let vocabulary = self.config.vocabulary;
+        if last.is_empty() {
+            return Ok(Scores { values: Vec::new(), vocabulary });
         }
-        let last = self.last_norm.apply(&last)?;
-        let (count, vocabulary) = (last.len() / hidden, self.config.vocabulary);
-        let mut values = vec![0.0; count * vocabulary];
-        self.head.as_ref().unwrap_or(&self.embedding).multiply(&last, count, self.head_bias.as_deref(), &mut values)?;
+        let last = self.last_norm.apply(&positions.chosen(&last)?)?;
+        let head = self.head.as_ref().unwrap_or(&self.embedding);
+        let mut scores = head.multiply(&last, self.head_bias.as_ref())?;
         if let Some(cap) = self.config.caps.scores {
-            soft_cap(cap, &mut values);
+            scores = scores.capped(cap)?;
         }
-        Ok(Scores { values, vocabulary })
+        Ok(Scores { values: scores.into_values()?, vocabulary })
     }
 
     /// The new positions of all rows as one matrix, and which are whose.
-    fn positions(&self, rows: &[Row<'_>]) -> Result<(Vec<Span>, Vec<f32>), StepError> {
-        let hidden = self.config.hidden;
+    fn positions(&self, rows: &[Row<'_>]) -> Result<(Vec<Span>, States), StepError> {
         let mut spans = Vec::with_capacity(rows.len());
-        let mut positions = Vec::new();
+        let mut start = 0;
+        let mut parts = Vec::new();
+        // Tokens of neighbours are looked up together.
+        let mut tokens = Vec::new();
         for row in rows {
-            let start = positions.len() / hidden;
-            match row.new {
-                New::Tokens(tokens) => {
-                    for token in tokens {
-                        let end = positions.len();
-                        positions.resize(end + hidden, 0.0);
-                        let vector = positions.get_mut(end..).unwrap_or_default();
-                        let unknown = |_| StepError::Token(*token, self.config.vocabulary);
-                        self.embedding.row(*token as usize, vector).map_err(unknown)?;
-                        if let Some(scale) = self.embedding_scale {
-                            vector.iter_mut().for_each(|value| *value *= scale);
-                        }
-                    }
+            let length = match row.new {
+                New::Tokens(new) => {
+                    tokens.extend_from_slice(new);
+                    new.len()
                 }
-                New::Vectors(vectors) => positions.extend_from_slice(vectors),
-            }
-            let length = positions.len() / hidden - start;
+                New::Vectors(vectors) => {
+                    parts.extend(self.embedded(&mut tokens)?);
+                    parts.push(self.processor.states(vectors, self.config.hidden)?);
+                    vectors.len() / self.config.hidden
+                }
+            };
             if length == 0 {
                 return Err(StepError::Nothing);
             }
             spans.push(Span { start, length });
+            start += length;
         }
-        Ok((spans, positions))
+        parts.extend(self.embedded(&mut tokens)?);
+        Ok((spans, States::concatenated(parts)?))
     }
-}
 
-/// As what a file's precision can hold: models were trained with the factor so.
-fn rounded(scale: f32, precision: Precision) -> f32 {
-    match precision {
-        Precision::Bf16 => half::bf16::from_f32(scale).to_f32(),
-        Precision::F16 => half::f16::from_f32(scale).to_f32(),
-        Precision::F32 | Precision::Int8 => scale,
+    /// The vectors of tokens, if there are any; takes them.
+    fn embedded(&self, tokens: &mut Vec<u32>) -> Result<Option<States>, StepError> {
+        if tokens.is_empty() {
+            return Ok(None);
+        }
+        let unknown = |token| StepError::Token(token, self.config.vocabulary);
+        let mut vectors = self.embedding.rows(tokens)?.map_err(unknown)?;
+        if let Some(scale) = self.embedding_scale {
+            vectors.scale(scale)?;
+        }
+        tokens.clear();
+        Ok(Some(vectors))
     }
 }
 

@@ -18,7 +18,7 @@ use super::engine::Job;
 use super::settings::Settings;
 use crate::error::Error;
 use crate::message::{InferRequest, InferResponse};
-use crate::model::{Context, Model, ModelMetadata, ResponseStream, SharedMemory, TensorSpec};
+use crate::model::{Context, Device, Model, ModelMetadata, ResponseStream, SharedMemory, TensorSpec};
 use crate::tensor::DataType;
 use crate::text::{Prompt, TextEvent, TextModel, TextRequest, TextStream};
 
@@ -163,6 +163,10 @@ impl Model for LanguageModel {
 
     fn shared(&self) -> Option<Arc<SharedMemory>> {
         Some(self.base.memory.clone())
+    }
+
+    fn device(&self) -> Device {
+        self.base.core.decoder.processor().device()
     }
 
     fn text(self: Arc<Self>) -> Option<Arc<dyn TextModel>> {

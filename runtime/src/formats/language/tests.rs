@@ -1,6 +1,7 @@
 //! What transformers and PEFT answer, answered here: ids exactly, logits within 1e-4.
 
 mod chat;
+mod device;
 mod families;
 mod serving;
 
@@ -11,6 +12,7 @@ use base64::Engine as _;
 use serde::Deserialize;
 
 use super::adapter::Adapter;
+use super::compute::Processor;
 use super::decoder::{Decoder, New, Row};
 use super::{Core, settings};
 
@@ -41,7 +43,7 @@ pub(super) fn golden() -> Golden {
 }
 
 fn core() -> Core {
-    Core::load(&folder("base"), settings::Weights::Auto).unwrap()
+    Core::load(&folder("base"), settings::Weights::Auto, &Processor::Host).unwrap()
 }
 
 fn adapter(core: &Core, kind: &str) -> Option<Adapter> {
@@ -139,7 +141,7 @@ fn weights_in_half_floats_in_several_files_or_in_torchs_own_are_the_same_model()
         for name in files {
             std::fs::copy(folder("variants").join(name), copy.path().join(name)).unwrap();
         }
-        Core::load(copy.path(), kept).unwrap()
+        Core::load(copy.path(), kept, &Processor::Host).unwrap()
     };
     let index = "model.safetensors.index.json";
     let files = ["config.json", index, "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
@@ -155,7 +157,7 @@ fn weights_in_half_floats_in_several_files_or_in_torchs_own_are_the_same_model()
 #[test]
 fn weights_in_eight_bits_are_nearly_the_same_model() {
     let golden = golden();
-    let small = Core::load(&folder("base"), settings::Weights::Int8).unwrap();
+    let small = Core::load(&folder("base"), settings::Weights::Int8, &Processor::Host).unwrap();
     let whole = core();
     assert!(small.decoder.size_bytes() * 2 < whole.decoder.size_bytes());
     for answer in golden.models["base"].values() {
@@ -175,7 +177,7 @@ fn files_that_do_not_fit_are_named_with_what_does_not_fit() {
             std::fs::copy(whole.join(name), copy.path().join(name)).unwrap();
         }
         change(copy.path());
-        let error = Core::load(copy.path(), settings::Weights::Auto).err().unwrap().to_string();
+        let error = Core::load(copy.path(), settings::Weights::Auto, &Processor::Host).err().unwrap().to_string();
         error.replace(&copy.path().display().to_string(), "MODEL")
     };
     let rewrite = |path: PathBuf, from: &str, to: &str| {

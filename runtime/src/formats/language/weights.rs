@@ -11,10 +11,11 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use modelway_kernels::{Matrix, PackError, Precision};
+use modelway_kernels::{PackError, Precision};
 use serde::Deserialize;
 
 use self::safetensors::Stored;
+use super::compute::{ComputeError, Matrix, MatrixError, Processor, Vector};
 use crate::formats::LoadError;
 
 /// The file of a model that is not split.
@@ -31,6 +32,8 @@ pub(super) struct Weights {
     tensors: HashMap<String, Source>,
     /// The file, or the folder with several, for errors.
     from: PathBuf,
+    /// Where they are taken to.
+    processor: Processor,
 }
 
 /// Where a tensor's values are.
@@ -118,7 +121,7 @@ impl Weights {
             }
             tensors.into_iter().map(|(name, tensor)| (name, Source::Memory(tensor))).collect()
         };
-        Ok(Self { tensors: bare(tensors), from: path.to_owned() })
+        Ok(Self { tensors: bare(tensors), from: path.to_owned(), processor: Processor::Host })
     }
 
     fn of_index(folder: &Path, path: &Path) -> Result<Self, LoadError> {
@@ -126,7 +129,16 @@ impl Weights {
         for file in files_of_index(path)? {
             tensors.extend(Self::of_file(&folder.join(file))?.tensors);
         }
-        Ok(Self { tensors, from: folder.to_owned() })
+        Ok(Self { tensors, from: folder.to_owned(), processor: Processor::Host })
+    }
+
+    /// The same, to be taken to where a decoder computes.
+    pub(super) fn on(self, processor: Processor) -> Self {
+        Self { processor, ..self }
+    }
+
+    pub(super) fn processor(&self) -> &Processor {
+        &self.processor
     }
 
     /// The names that there are, in order.
@@ -171,6 +183,11 @@ impl Weights {
         }
     }
 
+    /// Values that were taken out, where they are computed with.
+    pub(super) fn vector(&self, values: Vec<f32>) -> Result<Vector, LoadError> {
+        self.processor.vector(values).map_err(|error| self.not_there(&error))
+    }
+
     /// The matrix of these tensors, one below the other: each a name and its rows, all with as many columns.
     pub(super) fn matrix(
         &mut self,
@@ -188,7 +205,7 @@ impl Weights {
         };
         let all = parts.iter().map(|(_, rows)| rows).sum();
         let fault = Mutex::new(None);
-        let packed = Matrix::pack(all, columns, precision, |row, to| {
+        let packed = self.processor.matrix((all, columns), precision, |row, to| {
             let mut row = row;
             for (rows, count) in &found {
                 if row < *count {
@@ -205,17 +222,24 @@ impl Weights {
             return Err(self.unreadable(&names(), &error));
         }
         packed.map_err(|error| match error {
-            PackError::Range { row, precision } => self.malformed(&format!(
+            MatrixError::Pack(PackError::Range { row, precision }) => self.malformed(&format!(
                 "the tensor '{}' has a value in row {row} that is no number or too large for {precision:?}",
                 names()
             )),
-            PackError::Shape(error) => self.malformed(&format!("the tensor '{}': {error}", names())),
+            MatrixError::Pack(PackError::Shape(error)) => self.malformed(&format!("the tensor '{}': {error}", names())),
+            MatrixError::Compute(error) => self.not_there(&error),
         })
     }
 
     /// An error of what the tensors are.
     pub(super) fn malformed(&self, what: &str) -> LoadError {
         malformed(&self.from, &what)
+    }
+
+    /// For instance, there is no memory for it.
+    fn not_there(&self, error: &ComputeError) -> LoadError {
+        let (from, device) = (self.from.display(), self.processor.device());
+        LoadError::Unsupported(format!("{from}: it cannot be held on {device}: {error}"))
     }
 
     fn unreadable(&self, name: &str, error: &std::io::Error) -> LoadError {

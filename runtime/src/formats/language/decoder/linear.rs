@@ -6,16 +6,15 @@
 
 use std::collections::HashMap;
 
-use modelway_kernels::{Matrix, Precision, ShapeError, Values, add};
-
 use super::{Row, Span};
 use crate::formats::LoadError;
+use crate::formats::language::compute::{ComputeError, Matrix, Processor, States, Vector};
 use crate::formats::language::config::{Config, QueryKeyValue, Widen};
 use crate::formats::language::weights::{Kept, Weights};
 
 pub(super) struct Linear {
     weight: Matrix,
-    bias: Option<Vec<f32>>,
+    bias: Option<Vector>,
 }
 
 /// Which linear layer of a block.
@@ -68,41 +67,35 @@ impl Linear {
         let named = |what: &str, part: &Target| format!("{block}.{}.{what}", part.name);
         let names: Vec<_> = parts.iter().map(|part| (named("weight", part), part.outputs)).collect();
         let weight = weights.matrix(&names, inputs, kept)?;
-        let mut bias = has_bias.then(Vec::new);
-        if let Some(bias) = &mut bias {
-            for part in parts {
-                bias.extend(weights.take(&named("bias", part), &[part.outputs])?);
-            }
+        let mut bias = Vec::new();
+        for part in parts.iter().filter(|_| has_bias) {
+            bias.extend(weights.take(&named("bias", part), &[part.outputs])?);
         }
+        let bias = has_bias.then(|| weights.vector(bias)).transpose()?;
         Ok(Self { weight, bias })
     }
 
     /// Of `[positions, inputs]`.
     pub(super) fn apply(
         &self,
-        positions: &[f32],
+        positions: &States,
         place: (usize, Site),
         rows: &[Row<'_>],
         spans: &[Span],
-    ) -> Result<Vec<f32>, ShapeError> {
-        let (inputs, outputs) = (self.weight.inputs(), self.weight.outputs());
-        let count = positions.len() / inputs.max(1);
-        let mut all = vec![0.0; count * outputs];
-        self.weight.multiply(positions, count, self.bias.as_deref(), &mut all)?;
+    ) -> Result<States, ComputeError> {
+        let mut all = self.weight.multiply(positions, self.bias.as_ref())?;
         for (row, span) in rows.iter().zip(spans) {
             let deltas = row.low_rank.and_then(|low_rank| low_rank.deltas.get(&place));
             for delta in deltas.into_iter().flatten() {
-                let end = span.start + span.length;
-                let own = positions.get(span.start * inputs..end * inputs).unwrap_or_default();
-                let part = all.get_mut(span.start * outputs..end * outputs).unwrap_or_default();
-                delta.add(own, span.length, part, outputs)?;
+                let own = positions.part(span.start, span.length)?;
+                all.add_part(&delta.of(&own)?, span.start, delta.at)?;
             }
         }
         Ok(all)
     }
 
     pub(super) fn size_bytes(&self) -> usize {
-        self.weight.size_bytes() + self.bias.as_ref().map_or(0, |bias| bias.len() * size_of::<f32>())
+        self.weight.size_bytes() + self.bias.as_ref().map_or(0, Vector::size_bytes)
     }
 }
 
@@ -152,15 +145,15 @@ impl LowRank {
     /// Adds scale·B·A to a layer of a block; A is `[rank, in]`, B `[out, rank]`.
     pub(in crate::formats::language) fn add(
         &mut self,
+        processor: &Processor,
         block: usize,
         target: &Target,
         (a, b): (&[f32], &[f32]),
         (rank, scale): (usize, f64),
     ) -> Result<(), String> {
         let scaled: Vec<f32> = b.iter().map(|value| (f64::from(*value) * scale) as f32).collect();
-        let pack = |outputs, inputs, values| {
-            Matrix::pack_values(outputs, inputs, Precision::F32, Values::F32(values)).map_err(|error| error.to_string())
-        };
+        let pack =
+            |outputs, inputs, values| processor.matrix_of(outputs, inputs, values).map_err(|error| error.to_string());
         let delta =
             Delta { down: pack(rank, target.inputs, a)?, up: pack(target.outputs, rank, &scaled)?, at: target.at };
         self.deltas.entry((block, target.site)).or_default().push(delta);
@@ -179,16 +172,8 @@ impl LowRank {
 // === impl Delta ===
 
 impl Delta {
-    /// Adds to rows of `width` outputs.
-    fn add(&self, positions: &[f32], count: usize, all: &mut [f32], width: usize) -> Result<(), ShapeError> {
-        let mut low = vec![0.0; count * self.down.outputs()];
-        self.down.multiply(positions, count, None, &mut low)?;
-        let own = self.up.outputs();
-        let mut change = vec![0.0; count * own];
-        self.up.multiply(&low, count, None, &mut change)?;
-        for (row, change) in all.chunks_mut(width.max(1)).zip(change.chunks(own.max(1))) {
-            add(row.get_mut(self.at..self.at + own).unwrap_or_default(), change)?;
-        }
-        Ok(())
+    /// What is added to the outputs that it changes.
+    fn of(&self, positions: &States) -> Result<States, ComputeError> {
+        self.up.multiply(&self.down.multiply(positions, None)?, None)
     }
 }

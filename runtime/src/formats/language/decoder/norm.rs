@@ -1,15 +1,14 @@
 //! Normalisation of positions, and of single heads.
 
-use modelway_kernels::{ShapeError, layer_norm, rms_norm};
-
 use crate::formats::LoadError;
+use crate::formats::language::compute::{ComputeError, States, Vector};
 use crate::formats::language::config;
 use crate::formats::language::weights::Weights;
 
 pub(super) struct Norm {
     kind: config::Norm,
-    scale: Vec<f32>,
-    shift: Option<Vec<f32>>,
+    scale: Vector,
+    shift: Option<Vector>,
 }
 
 // === impl Norm ===
@@ -25,24 +24,16 @@ impl Norm {
                 None
             }
         };
+        let (scale, shift) = (weights.vector(scale)?, shift.map(|shift| weights.vector(shift)).transpose()?);
         Ok(Self { kind, scale, shift })
     }
 
-    /// Of rows of the norm's width.
-    pub(super) fn apply(&self, positions: &[f32]) -> Result<Vec<f32>, ShapeError> {
-        let mut normed = vec![0.0; positions.len()];
-        match self.kind {
-            config::Norm::Layer(epsilon) => {
-                layer_norm(positions, &self.scale, self.shift.as_deref(), epsilon, &mut normed)?;
-            }
-            config::Norm::Rms(epsilon) | config::Norm::RmsFromOne(epsilon) => {
-                rms_norm(positions, &self.scale, epsilon, &mut normed)?;
-            }
-        }
-        Ok(normed)
+    /// Of vectors of the norm's width.
+    pub(super) fn apply(&self, states: &States) -> Result<States, ComputeError> {
+        states.normed(self.kind, &self.scale, self.shift.as_ref())
     }
 
     pub(super) fn size_bytes(&self) -> usize {
-        (self.scale.len() + self.shift.as_ref().map_or(0, Vec::len)) * size_of::<f32>()
+        self.scale.size_bytes() + self.shift.as_ref().map_or(0, Vector::size_bytes)
     }
 }

@@ -11,45 +11,50 @@ use serde_json::json;
 
 use super::{Answer, TOLERANCE, difference, floats, scores_of};
 use crate::formats::language::adapter::Adapter;
+use crate::formats::language::compute::Processor;
 use crate::formats::language::config::Config;
 use crate::formats::language::decoder::{Decoder, New, Row};
 use crate::formats::language::weights::{Kept, Weights};
 
 #[derive(Deserialize)]
-struct Golden {
-    models: BTreeMap<String, Family>,
-    adapters: BTreeMap<String, Adapted>,
+pub(super) struct Golden {
+    pub(super) models: BTreeMap<String, Family>,
+    pub(super) adapters: BTreeMap<String, Adapted>,
 }
 
 #[derive(Deserialize)]
-struct Family {
+pub(super) struct Family {
     /// The folder whose weights it has.
-    weights: String,
-    answers: BTreeMap<String, Answer>,
+    pub(super) weights: String,
+    pub(super) answers: BTreeMap<String, Answer>,
 }
 
 #[derive(Deserialize)]
-struct Adapted {
-    base: String,
-    answers: BTreeMap<String, Answer>,
+pub(super) struct Adapted {
+    pub(super) base: String,
+    pub(super) answers: BTreeMap<String, Answer>,
 }
 
-fn folder(name: &str) -> PathBuf {
+pub(super) fn folder(name: &str) -> PathBuf {
     super::folder("../families").join(name)
 }
 
-fn golden() -> Golden {
+pub(super) fn golden() -> Golden {
     serde_json::from_slice(&std::fs::read(folder("golden.json")).unwrap()).unwrap()
 }
 
 fn decoder(name: &str, weights: &str) -> Decoder {
+    decoder_on(Processor::Host, name, weights, Kept::AsStored)
+}
+
+pub(super) fn decoder_on(processor: Processor, name: &str, weights: &str, kept: Kept) -> Decoder {
     let config = Config::read(&folder(name)).unwrap();
-    let mut weights = Weights::of_model(&folder(weights)).unwrap();
-    Decoder::new(config, &mut weights, Kept::AsStored).unwrap()
+    let mut weights = Weights::of_model(&folder(weights)).unwrap().on(processor);
+    Decoder::new(config, &mut weights, kept).unwrap()
 }
 
 /// What follows greedily, position by position behind a prompt that is read at once.
-fn go_on(decoder: &Decoder, adapter: Option<&Adapter>, ids: &[u32], count: usize) -> Vec<u32> {
+pub(super) fn go_on(decoder: &Decoder, adapter: Option<&Adapter>, ids: &[u32], count: usize) -> Vec<u32> {
     let mut cache = adapter.map_or_else(|| decoder.cache_shape().empty(), |adapter| adapter.cache(decoder));
     let mut new = ids.to_vec();
     let mut said = Vec::new();
@@ -65,7 +70,11 @@ fn go_on(decoder: &Decoder, adapter: Option<&Adapter>, ids: &[u32], count: usize
 }
 
 /// The last scores of all texts in one step.
-fn together(decoder: &Decoder, adapter: Option<&Adapter>, answers: &BTreeMap<String, Answer>) -> Vec<Vec<f32>> {
+pub(super) fn together(
+    decoder: &Decoder,
+    adapter: Option<&Adapter>,
+    answers: &BTreeMap<String, Answer>,
+) -> Vec<Vec<f32>> {
     let empty = || adapter.map_or_else(|| decoder.cache_shape().empty(), |adapter| adapter.cache(decoder));
     let mut caches: Vec<_> = answers.iter().map(|_| empty()).collect();
     let low_rank = adapter.and_then(Adapter::low_rank);

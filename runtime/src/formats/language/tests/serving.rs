@@ -8,6 +8,7 @@ use futures_util::{FutureExt, StreamExt};
 use super::{Golden, folder, golden};
 use crate::error::ErrorKind;
 use crate::formats::language::LanguageFormat;
+use crate::formats::language::base::Bases;
 use crate::formats::{Format, ModelFiles};
 use crate::message::InferRequest;
 use crate::model::{Context, Model};
@@ -55,9 +56,8 @@ fn request(tokens: &[u32], golden: &Golden) -> TextRequest {
 }
 
 /// Every golden text of every adapter at once, several times over.
-async fn all_at_once(settings: serde_json::Value) {
+async fn all_at_once(format: LanguageFormat, settings: serde_json::Value) {
     let golden = golden();
-    let format = LanguageFormat::default();
     let eos = serde_json::json!({ "eos_token_id": golden.eos_token_id });
     let mut settings = settings;
     settings.as_object_mut().unwrap().extend(eos.as_object().unwrap().clone());
@@ -77,13 +77,22 @@ async fn all_at_once(settings: serde_json::Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn texts_of_all_adapters_at_once_go_on_as_in_transformers() {
-    all_at_once(serde_json::json!({})).await;
+    all_at_once(LanguageFormat::default(), serde_json::json!({})).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn they_do_so_where_there_is_room_for_hardly_one_and_others_give_way() {
     // A position takes 1,728 bytes in blocks of 16: room for twelve blocks, the longest text needs ten.
-    all_at_once(serde_json::json!({ "cache_bytes": 12 * 16 * 3 * 2 * 6 * 16 * 4, "max_step_tokens": 24 })).await;
+    let settings = serde_json::json!({ "cache_bytes": 12 * 16 * 3 * 2 * 6 * 16 * 4, "max_step_tokens": 24 });
+    all_at_once(LanguageFormat::default(), settings).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_on_a_device_do_so_where_there_is_room_for_two() {
+    let format = LanguageFormat { bases: Bases::on(super::device::device()), ..LanguageFormat::default() };
+    // There are blocks of 64 positions: the longest text needs three, and there is room for seven.
+    let settings = serde_json::json!({ "cache_bytes": 7 * 64 * 3 * 2 * 6 * 16 * 4, "max_step_tokens": 24 });
+    all_at_once(format, settings).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
