@@ -99,3 +99,20 @@ fn tensors_of_eight_bits_and_of_half_floats_are_nearly_the_same_model() {
         }
     }
 }
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn a_program_without_cuda_computes_on_the_host_unless_it_is_told_not_to() {
+    use crate::model::{Device, DeviceChoice};
+    let chosen = |text: &str| Processor::choose(text.parse::<DeviceChoice>().unwrap());
+    for text in ["auto", "cpu"] {
+        assert_eq!(chosen(text).unwrap().device(), Device::Cpu);
+    }
+    for (text, name) in [("cuda", "cuda:0"), ("cuda:3", "cuda:3")] {
+        let error = chosen(text).unwrap_err().to_string();
+        assert!(error.contains(&format!("built without CUDA, so nothing can compute on {name}")), "{error}");
+    }
+    for text in ["gpu", "cuda:", "cuda:x", "CPU", ""] {
+        assert_eq!(text.parse::<DeviceChoice>().unwrap_err(), "expected auto, cpu, cuda or cuda:NUMBER");
+    }
+}
