@@ -44,6 +44,11 @@ LONGROPE = {
     "long_factor": [1.5, 3.0, 5.0, 9.0],
 }
 
+# As Qwen's files have it. Three pairs stay, are slowed in part, and are slowed whole.
+YARN = {
+    "rope_type": "yarn", "rope_theta": 1000.0, "factor": 4.0, "original_max_position_embeddings": 64, "beta_fast": 4.0,
+}
+
 # Each: the family, what its configuration has beside what all have, and whose weights (its own if none are named).
 MODELS = {
     "llama": ("Llama", dict(), None),
@@ -83,6 +88,7 @@ MODELS = {
     ),
     "phi": ("Phi", dict(num_key_value_heads=4), None),
     "phi-head-norms": ("Phi", dict(qk_layernorm=True, num_key_value_heads=2), None),
+    "qwen3-yarn": ("Qwen3", dict(head_dim=12, rope_parameters=YARN), "qwen3"),
 }
 
 

@@ -85,7 +85,7 @@ pub(super) fn read(family: &str, config: Value) -> Result<Config, LoadError> {
     };
     let epsilon = if family == "phi3" { 1e-5 } else { 1e-6 };
     let rotary = Rotary::read(&rope, head_width, 10_000.0)?;
-    let context = [members.max_position_embeddings, rotary.context].into_iter().flatten().min();
+    let context = rotary.context.or(members.max_position_embeddings);
     Ok(Config {
         family: family.to_owned(),
         names: if family == "phi3" { &FUSED } else { &NAMES },

@@ -128,11 +128,20 @@ fn positions_with_two_sets_of_factors_are_served_as_far_as_the_first_holds() {
 }
 
 #[test]
+fn yarn_says_how_long_texts_may_be() {
+    // As Qwen's model cards tell users to write it.
+    let qwen = json!({"rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}});
+    assert_eq!(read("qwen2", qwen).unwrap().context, Some(131_072));
+    let short = json!({"rope_scaling": {"type": "yarn", "factor": 2.0}, "max_position_embeddings": 100});
+    assert_eq!(read("qwen2", short).unwrap().context, Some(200));
+}
+
+#[test]
 fn what_is_not_served_is_refused_by_its_name() {
     let refused = |family: &str, members: Value| read(family, members).unwrap_err();
     assert_eq!(
-        refused("qwen2", json!({"rope_scaling": {"type": "yarn", "factor": 4.0}})),
-        "rope_type: expected default, linear, llama3 or longrope, got 'yarn'"
+        refused("qwen2", json!({"rope_scaling": {"type": "dynamic", "factor": 4.0}})),
+        "rope_type: expected default, linear, llama3, yarn or longrope, got 'dynamic'"
     );
     assert_eq!(
         refused("llama", json!({"hidden_act": "quick_gelu"})),

@@ -109,7 +109,7 @@ fn every_family_answers_as_transformers_does_whole_in_pieces_and_in_company() {
     for (name, family) in &golden.models {
         check(name, &decoder(name, &family.weights), None, &family.answers);
     }
-    assert!(golden.models.len() >= 17);
+    assert!(golden.models.len() >= 18);
 }
 
 #[test]
@@ -163,6 +163,12 @@ fn what_a_configuration_says_is_seen_in_the_scores() {
         ("phi3", "sliding_window", json!(null)),
         ("phi3-longrope", "max_position_embeddings", json!(64)),
         ("phi", "rope_parameters", json!({"partial_rotary_factor": 0.25})),
+        (
+            "qwen3-yarn",
+            "rope_parameters",
+            json!({"rope_type": "yarn", "rope_theta": 1000.0, "factor": 4.0,
+            "original_max_position_embeddings": 64, "beta_fast": 4.0, "attention_factor": 1.0}),
+        ),
     ];
     for (name, member, value) in changes {
         let family = &golden.models[name];
