@@ -120,6 +120,11 @@ pub(crate) trait Float: crate::buffer::Plain {
     fn from_f32(value: f32) -> Self;
 
     fn to_f32(self) -> f32;
+
+    /// The values themselves, if they are f32.
+    fn as_f32(_values: &[Self]) -> Option<&[f32]> {
+        None
+    }
 }
 
 impl Float for f32 {
@@ -137,6 +142,10 @@ impl Float for f32 {
     #[inline(always)]
     fn to_f32(self) -> f32 {
         self
+    }
+
+    fn as_f32(values: &[Self]) -> Option<&[f32]> {
+        Some(values)
     }
 }
 

@@ -230,7 +230,7 @@ impl<const ROWS: usize> Task for Int8Tile<'_, ROWS> {
                     // SAFETY: groups x ROWS of them, by the assertion.
                     let scale = simd.splat(unsafe { *self.block.scales.get_unchecked(group * ROWS + row) });
                     for (index, sum) in sums.into_iter().enumerate() {
-                        let total = &mut self.tile[row][part + index * S::LANES..];
+                        let total = &mut self.tile.sums[row][part + index * S::LANES..];
                         let scaled = simd.mul(simd.to_floats(sum), scales[index]);
                         let before = if group == 0 { simd.splat(0.0) } else { simd.read(total) };
                         simd.write(total, simd.fma(scaled, scale, before));

@@ -1,0 +1,157 @@
+//! Float products with more rows than fit into registers at a time, as when prompts are read.
+//!
+//! Each multiplication should find what it needs in the first two caches, and memory should have
+//! time to send the next weights. So rows are taken in groups and panels in chunks, and inputs in
+//! pieces: a piece of a panel is multiplied with all of the group's blocks of rows, then the same
+//! piece of the chunk's other panels, while the sums of the group and the chunk wait beside. They
+//! are written when they are complete, whole stretches of a row at a time.
+
+use super::float::{AMONG, Ahead, FloatTile, KEEPING, PIECE, pack_input};
+use super::multiply::{Blocks, Output, Tile, least_panels, with_rows};
+use super::{Matrix, PANEL};
+use crate::buffer::Buffer;
+use crate::instructions::Instructions;
+use crate::simd::Float;
+use rayon::prelude::*;
+use std::cell::Cell;
+use std::ops::Range;
+
+/// Rows of a group at most.
+const GROUP: usize = 192;
+
+/// Panels of a chunk at most.
+const CHUNK: usize = 8;
+
+/// Some rows, packed: for each piece, the blocks one after the other.
+struct Group<'a> {
+    first: usize,
+    blocks: Blocks,
+    packed: &'a [f32],
+}
+
+/// What each thread needs for itself, kept for the next call.
+#[derive(Default)]
+struct Scratch {
+    /// Those of the chunk's first panel, one for each block, then those of the next.
+    tiles: Vec<Tile>,
+    /// A piece of a panel.
+    wide: Buffer,
+}
+
+thread_local! {
+    static SCRATCH: Cell<Scratch> = Cell::default();
+}
+
+pub(super) fn multiply_many<W: Float>(
+    matrix: &Matrix,
+    instructions: Instructions,
+    input: &[f32],
+    rows: usize,
+    output: &Output<'_>,
+) {
+    let inputs = matrix.inputs;
+    let groups = Blocks::new(rows, GROUP);
+    let mut memory = Buffer::zeroed(rows.div_ceil(groups.count) * inputs * size_of::<f32>());
+    for group in 0..groups.count {
+        let (first, count) = groups.get(group);
+        let blocks = Blocks::new(count, instructions.float_rows());
+        let packed = &mut memory.numbers_mut::<f32>()[..count * inputs];
+        pack(&input[first * inputs..(first + count) * inputs], inputs, blocks, packed);
+        let group = Group { first, blocks, packed };
+        let panels = matrix.panel_count();
+        let chunk = (panels / (4 * rayon::current_num_threads())).clamp(1, CHUNK);
+        let chunks = panels.div_ceil(chunk);
+        let work = |index: usize| {
+            let chunk = index * chunk..((index + 1) * chunk).min(panels);
+            let mut scratch = SCRATCH.take();
+            multiply_chunk::<W>(matrix, instructions, &group, chunk, &mut scratch, output);
+            SCRATCH.set(scratch);
+        };
+        let least = least_panels(matrix, count).div_ceil(chunk);
+        if chunks <= least {
+            (0..chunks).for_each(work);
+        } else {
+            (0..chunks).into_par_iter().with_min_len(least).for_each(work);
+        }
+    }
+}
+
+/// Packs a group's rows.
+fn pack(rows: &[f32], inputs: usize, blocks: Blocks, packed: &mut [f32]) {
+    let mut parts = Vec::with_capacity(inputs.div_ceil(PIECE) * blocks.count);
+    let mut rest = packed;
+    for start in (0..inputs).step_by(PIECE) {
+        let length = PIECE.min(inputs - start);
+        for block in 0..blocks.count {
+            let (first, count) = blocks.get(block);
+            let (part, after) = rest.split_at_mut(length * count);
+            rest = after;
+            parts.push((&rows[first * inputs..(first + count) * inputs], start, part));
+        }
+    }
+    parts.into_par_iter().with_min_len(4).for_each(|(rows, start, part)| pack_input(rows, inputs, start, part));
+}
+
+/// The sums of a group of rows and a chunk of panels.
+fn multiply_chunk<W: Float>(
+    matrix: &Matrix,
+    instructions: Instructions,
+    group: &Group<'_>,
+    chunk: Range<usize>,
+    scratch: &mut Scratch,
+    output: &Output<'_>,
+) {
+    let inputs = matrix.inputs;
+    let panels: &[W] = matrix.panels.numbers();
+    let panel_length = inputs * PANEL;
+    let Group { first, blocks, packed } = *group;
+    let Scratch { tiles, wide } = scratch;
+    if tiles.len() < chunk.len() * blocks.count {
+        tiles.resize(chunk.len() * blocks.count, Tile::new());
+    }
+    if wide.size_bytes() == 0 {
+        *wide = Buffer::zeroed(PIECE * PANEL * size_of::<f32>());
+    }
+    for start in (0..inputs).step_by(PIECE) {
+        let length = PIECE.min(inputs - start);
+        let begins = start == 0;
+        let packed = &packed[start * blocks.rows..][..length * blocks.rows];
+        for (panel_index, tiles) in chunk.clone().zip(tiles.chunks_exact_mut(blocks.count)) {
+            let panel = &panels[panel_index * panel_length + start * PANEL..][..length * PANEL];
+            // Behind the last one most likely comes the next chunk.
+            let (next_panel, next_start) = match (panel_index + 1 < chunk.end, start + PIECE < inputs) {
+                (true, _) => (panel_index + 1, start),
+                (false, true) => (chunk.start, start + PIECE),
+                (false, false) => (chunk.end, 0),
+            };
+            let next = panels.as_ptr().wrapping_add(next_panel * panel_length + next_start * PANEL).cast::<u8>();
+            let pace = (PANEL * size_of::<W>()).div_ceil(blocks.count);
+            for (block, tile) in tiles.iter_mut().enumerate() {
+                let (first, count) = blocks.get(block);
+                let input = &packed[first * length..][..count * length];
+                // Each block asks for its share.
+                let ahead = Ahead { from: next.wrapping_add(block * pace * length), pace };
+                let as_they_are = W::as_f32(panel);
+                if block == 0 && as_they_are.is_none() {
+                    let wide = wide.numbers_mut();
+                    with_rows!(count, ROWS => instructions.run(
+                        FloatTile::<W, ROWS, KEEPING> { panel, input, tile, begins, ahead, wide }
+                    ));
+                } else {
+                    let panel = as_they_are.unwrap_or(wide.numbers());
+                    with_rows!(count, ROWS => instructions.run(
+                        FloatTile::<f32, ROWS, AMONG> { panel, input, tile, begins, ahead, wide: &mut [] }
+                    ));
+                }
+            }
+        }
+    }
+    for block in 0..blocks.count {
+        let (first_row, count) = blocks.get(block);
+        for row in 0..count {
+            for (panel, tiles) in chunk.clone().zip(tiles.chunks_exact(blocks.count)) {
+                output.write(panel, first + first_row + row, &tiles[block].sums[row..=row]);
+            }
+        }
+    }
+}
