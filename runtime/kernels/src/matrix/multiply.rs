@@ -1,12 +1,12 @@
 //! Blocks of rows times panels, spread over threads.
 
-use super::float::{ALONE, Ahead, FloatTile, pack_input};
+use super::float::{ALONE, Ahead, FloatTile, PIECE, pack_input, packed_length};
 use super::int8::{Int8Block, Int8Tile, RoundRows, panel_bytes};
 use super::many::multiply_many;
 use super::{Matrix, PANEL, Precision};
 use crate::columns::Columns;
-use crate::instructions::Instructions;
-use crate::simd::Float;
+use crate::instructions::{Instructions, Task};
+use crate::simd::{Float, Simd};
 use half::{bf16, f16};
 use rayon::prelude::*;
 
@@ -40,6 +40,14 @@ pub(super) struct Output<'a> {
     columns: Columns<'a>,
     bias: Option<&'a [f32]>,
     outputs: usize,
+}
+
+/// Writes the sums of a panel and some rows.
+pub(super) struct Write<'a> {
+    pub(super) output: &'a Output<'a>,
+    pub(super) panel: usize,
+    pub(super) first_row: usize,
+    pub(super) sums: &'a [[f32; PANEL]],
 }
 
 /// Calls a tile's task for a number of rows that is known at run time.
@@ -110,8 +118,10 @@ fn multiply_float<W: Float>(
     let packed: &[f32] = if rows == 1 {
         input
     } else {
-        packed.resize(rows * matrix.inputs, 0.0);
-        pack_input(input, matrix.inputs, 0, &mut packed);
+        packed.resize(packed_length(rows, matrix.inputs), 0.0);
+        for (index, block) in packed.chunks_exact_mut(rows * PIECE).enumerate() {
+            pack_input(input, matrix.inputs, index * PIECE, block);
+        }
         &packed
     };
     let panels: &[W] = matrix.panels.numbers();
@@ -121,13 +131,14 @@ fn multiply_float<W: Float>(
         let ahead = Ahead { from: panel.as_ptr().cast::<u8>().wrapping_add(AHEAD), pace: PANEL * size_of::<W>() };
         with_rows!(rows, ROWS => instructions.run(FloatTile::<W, ROWS, ALONE> {
             panel,
+            inputs: matrix.inputs,
             input: packed,
             tile,
             begins: true,
             ahead,
             wide: &mut [],
         }));
-        output.write(index, 0, &tile.sums[..rows]);
+        instructions.run(Write { output, panel: index, first_row: 0, sums: &tile.sums[..rows] });
     });
 }
 
@@ -151,7 +162,7 @@ fn multiply_int8(matrix: &Matrix, instructions: Instructions, input: &[f32], row
             let (first, count) = blocks.get(index);
             output.expect(panel_index, first, count);
             with_rows!(count, ROWS => instructions.run(Int8Tile::<ROWS> { panel, block, tile }));
-            output.write(panel_index, first, &tile.sums[..count]);
+            instructions.run(Write { output, panel: panel_index, first_row: first, sums: &tile.sums[..count] });
         }
     });
 }
@@ -209,24 +220,36 @@ impl Output<'_> {
         }
     }
 
-    pub(super) fn write(&self, panel: usize, first_row: usize, sums: &[[f32; PANEL]]) {
+    /// The sums of a row and a panel.
+    #[inline(always)]
+    fn write<S: Simd>(&self, simd: S, panel: usize, row: usize, sums: &[f32; PANEL]) {
         let column = panel * PANEL;
         let count = PANEL.min(self.outputs - column);
-        for (index, sums) in sums.iter().enumerate() {
-            // SAFETY: every panel is computed once, by one thread, and its columns are no other's.
-            let to = unsafe { self.columns.piece(first_row + index, column, count) };
-            match self.bias {
-                Some(bias) => {
-                    for ((to, sum), bias) in to.iter_mut().zip(sums).zip(&bias[column..]) {
-                        *to = sum + bias;
-                    }
-                }
-                None => match to.first_chunk_mut::<PANEL>() {
-                    // Of known length, so that nothing is called for it.
-                    Some(to) => *to = *sums,
-                    None => to.copy_from_slice(&sums[..count]),
-                },
-            }
+        // SAFETY: every panel is computed once for a row, by one thread, and its columns are no other's.
+        let to = unsafe { self.columns.piece(row, column, count) };
+        let bias = self.bias.map(|bias| &bias[column..column + count]);
+        let mut at = 0;
+        while at + S::LANES <= count {
+            let sum = simd.read(&sums[at..]);
+            let value = bias.map_or(sum, |bias| simd.add(sum, simd.read(&bias[at..])));
+            simd.write(&mut to[at..], value);
+            at += S::LANES;
+        }
+        for at in at..count {
+            to[at] = sums[at] + bias.map_or(0.0, |bias| bias[at]);
+        }
+    }
+}
+
+// === impl Write ===
+
+impl Task for Write<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for (index, sums) in self.sums.iter().enumerate() {
+            self.output.write(simd, self.panel, self.first_row + index, sums);
         }
     }
 }
