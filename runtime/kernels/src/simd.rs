@@ -12,7 +12,7 @@ pub(crate) mod avx512;
 mod math;
 mod portable;
 
-pub(crate) use math::{ROUND, erfcx, exp, greatest_lane, sum, tanh};
+pub(crate) use math::{ROUND, erfcx, exp, tanh};
 pub(crate) use portable::Portable;
 
 use half::{bf16, f16};
@@ -72,6 +72,11 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn by_sign(self, sign: Self::Floats, negative: Self::Floats, positive: Self::Floats) -> Self::Floats;
     /// `a * 2^n` for whole `n` in -252..=254.
     fn scale(self, a: Self::Floats, n: Self::Floats) -> Self::Floats;
+
+    /// The sum of all lanes: the upper half is added to the lower one until one lane is left.
+    fn sum_lanes(self, a: Self::Floats) -> f32;
+    /// The greatest of all lanes, none of which is NaN.
+    fn greatest_lane(self, a: Self::Floats) -> f32;
 
     /// What `dot` has to start with, for activations whose sum is `activations`: some instructions
     /// take weights only without a sign, so that each counts 128 too much.
