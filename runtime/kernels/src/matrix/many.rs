@@ -14,6 +14,7 @@ use crate::simd::Float;
 use rayon::prelude::*;
 use std::cell::Cell;
 use std::ops::Range;
+use std::sync::Mutex;
 
 /// Rows of a group at most. A piece of them and their sums with a chunk of panels take 256 KiB of the
 /// second cache; 96 and 192 are as fast where it has 2 MiB, and 400 are 7% to 10% slower.
@@ -39,6 +40,10 @@ struct Scratch {
     wide: Buffer,
 }
 
+/// What the last product packed its rows into: a few megabytes, which new would be zeroed by one thread
+/// while the others wait (0.8 MiB for 51 rows of 4096 inputs). A second product at a time has its own.
+static SPARE: Mutex<Option<Buffer>> = Mutex::new(None);
+
 thread_local! {
     static SCRATCH: Cell<Scratch> = Cell::default();
 }
@@ -52,7 +57,7 @@ pub(super) fn multiply_many<W: Float>(
 ) {
     let inputs = matrix.inputs;
     let groups = Blocks::new(rows, GROUP);
-    let mut memory = Buffer::zeroed(packed_length(rows.div_ceil(groups.count), inputs) * size_of::<f32>());
+    let mut memory = take_memory(packed_length(rows.div_ceil(groups.count), inputs) * size_of::<f32>());
     for group in 0..groups.count {
         let (first, count) = groups.get(group);
         let blocks = Blocks::new(count, instructions.float_rows());
@@ -75,6 +80,15 @@ pub(super) fn multiply_many<W: Float>(
             (0..chunks).into_par_iter().with_min_len(least).for_each(work);
         }
     }
+    if let Ok(mut spare) = SPARE.lock() {
+        *spare = Some(memory);
+    }
+}
+
+/// At least so many bytes, whatever they hold.
+fn take_memory(bytes: usize) -> Buffer {
+    let spare = SPARE.lock().ok().and_then(|mut spare| spare.take());
+    spare.filter(|spare| spare.size_bytes() >= bytes).unwrap_or_else(|| Buffer::zeroed(bytes))
 }
 
 /// Packs a group's rows.
