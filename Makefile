@@ -52,6 +52,8 @@ soak: wasm binary ## what takes long: every case on every release of Envoy, a mi
 		cargo test --workspace --test lifetime -- memory
 	@$(STEP) "a storm of requests, loads and unloads for two minutes" env MODELWAY_STORM_SECONDS=120 cargo test --workspace --test storm
 	@$(STEP) "32 clients of language models for a minute" env MODELWAY_STORM_SECONDS=60 cargo test --workspace --lib thirty_two_clients
+	@$(STEP) "the kernels, every pointer checked" cargo test -p modelway-kernels --target-dir $(TARGET_DIR)/checked \
+		--config profile.dev.package.modelway-kernels.debug-assertions=true --config profile.dev.package.modelway-kernels.overflow-checks=true
 	@$(STEP) "the mesh, each phase for a minute" env MODELWAY_SOAK_SECONDS=60 cargo test --workspace --test mesh
 	@$(STEP) "every case on the other releases of Envoy" tests/matrix.sh full
 

@@ -8,6 +8,7 @@
 
 mod float;
 mod int8;
+mod many;
 mod multiply;
 mod pack;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::instructions::{Instructions, Task};
 use crate::shape::{ShapeError, check};
-use crate::simd::{Simd, sum};
+use crate::simd::Simd;
 use rayon::prelude::*;
 
 /// Values that one thread takes at least.
@@ -130,7 +130,7 @@ fn total<S: Simd>(simd: S, values: &[f32], squares_around: Option<f32>) -> f32 {
             };
         }
     }
-    let mut result = sum(simd, simd.add(sums[0], sums[1]));
+    let mut result = simd.sum_lanes(simd.add(sums[0], sums[1]));
     for value in chunks.remainder() {
         result += match squares_around {
             Some(mean) => (value - mean) * (value - mean),

@@ -12,7 +12,7 @@ pub(crate) mod avx512;
 mod math;
 mod portable;
 
-pub(crate) use math::{ROUND, erfcx, exp, greatest_lane, sum, tanh};
+pub(crate) use math::{ROUND, erfcx, exp, tanh};
 pub(crate) use portable::Portable;
 
 use half::{bf16, f16};
@@ -73,6 +73,11 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// `a * 2^n` for whole `n` in -252..=254.
     fn scale(self, a: Self::Floats, n: Self::Floats) -> Self::Floats;
 
+    /// The sum of all lanes: the upper half is added to the lower one until one lane is left.
+    fn sum_lanes(self, a: Self::Floats) -> f32;
+    /// The greatest of all lanes, none of which is NaN.
+    fn greatest_lane(self, a: Self::Floats) -> f32;
+
     /// What `dot` has to start with, for activations whose sum is `activations`: some instructions
     /// take weights only without a sign, so that each counts 128 too much.
     fn start(self, activations: i32) -> Self::Integers;
@@ -120,6 +125,11 @@ pub(crate) trait Float: crate::buffer::Plain {
     fn from_f32(value: f32) -> Self;
 
     fn to_f32(self) -> f32;
+
+    /// The values themselves, if they are f32.
+    fn as_f32(_values: &[Self]) -> Option<&[f32]> {
+        None
+    }
 }
 
 impl Float for f32 {
@@ -137,6 +147,10 @@ impl Float for f32 {
     #[inline(always)]
     fn to_f32(self) -> f32 {
         self
+    }
+
+    fn as_f32(values: &[Self]) -> Option<&[f32]> {
+        Some(values)
     }
 }
 

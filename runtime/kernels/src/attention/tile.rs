@@ -6,8 +6,9 @@ use crate::cap::capped;
 use crate::columns::Columns;
 use crate::instructions::Task;
 use crate::shape::Heads;
-use crate::simd::{Float, Simd, exp, greatest_lane, sum};
+use crate::simd::{Float, Simd, exp};
 use half::f16;
+use std::array::from_ref;
 use std::ops::Range;
 
 /// Queries that are held at a time, so that keys are read once for all of them.
@@ -66,31 +67,25 @@ impl Rows<'_> {
     fn all<S: Simd, T: Float>(&self, simd: S) {
         let width = self.cache.width();
         let mut outputs = vec![0.0; QUERIES * padded(width)];
-        let mut columns = vec![0.0; QUERIES * width];
         let count = self.rows.len() * self.group;
         let mut start = 0;
         while start < count {
             if count - start >= QUERIES {
-                self.some::<S, T, QUERIES>(simd, start, &mut columns, &mut outputs);
+                self.some::<S, T, QUERIES>(simd, start, &mut outputs);
                 start += QUERIES;
             } else {
-                self.some::<S, T, 1>(simd, start, &mut columns, &mut outputs);
+                self.some::<S, T, 1>(simd, start, &mut outputs);
                 start += 1;
             }
         }
     }
 
-    /// `COUNT` queries from the one numbered `start` on. `columns` and `outputs` are scratch.
+    /// `COUNT` queries from the one numbered `start` on. `outputs` is scratch.
     #[inline(always)]
-    fn some<S: Simd, T: Float, const COUNT: usize>(
-        &self,
-        simd: S,
-        start: usize,
-        columns: &mut [f32],
-        outputs: &mut [f32],
-    ) {
+    fn some<S: Simd, T: Float, const COUNT: usize>(&self, simd: S, start: usize, outputs: &mut [f32]) {
         let (width, padded) = (self.cache.width(), padded(self.cache.width()));
         let mut queries = [Query::default(); COUNT];
+        let mut vectors: [&[f32]; COUNT] = [&[]; COUNT];
         let (mut from, mut to) = (usize::MAX, 0);
         for (index, query) in queries.iter_mut().enumerate() {
             let row = self.rows.start + (start + index) / self.group;
@@ -103,18 +98,27 @@ impl Rows<'_> {
             query.greatest = f32::NEG_INFINITY;
             from = from.min(query.from);
             to = to.max(query.to);
-            for (position, value) in self.queries.get(query.row, head, width).iter().enumerate() {
-                columns[position * COUNT + index] = *value;
-            }
+            vectors[index] = self.queries.get(query.row, head, width);
         }
         let outputs = &mut outputs[..COUNT * padded];
         outputs.fill(0.0);
         for block in from / BLOCK..to.div_ceil(BLOCK) {
             let (keys, values) = self.cache.block::<T>(block, self.kv_head);
             let mut scores = [[0.0; BLOCK]; COUNT];
-            multiply_keys::<S, T, COUNT>(simd, keys, &columns[..width * COUNT], &mut scores);
-            for ((query, scores), output) in queries.iter_mut().zip(&mut scores).zip(outputs.chunks_exact_mut(padded)) {
-                query.fold(simd, self.attention, block * BLOCK, scores, values, output);
+            multiply_keys::<S, T, COUNT>(simd, keys, &vectors, width, &mut scores);
+            let start = block * BLOCK;
+            let mut shrinks = [1.0; COUNT];
+            for ((query, scores), shrink) in queries.iter_mut().zip(&mut scores).zip(&mut shrinks) {
+                *shrink = query.weigh(simd, self.attention, start, scores);
+            }
+            if queries.iter().all(|query| query.sees(start) == (0..BLOCK)) {
+                add_values::<S, T, COUNT>(simd, &shrinks, &scores, 0..BLOCK, values, outputs);
+                continue;
+            }
+            // What a query does not see is not even multiplied with 0: it may be anything.
+            for (index, output) in outputs.chunks_exact_mut(padded).enumerate() {
+                let (shrink, weights) = (from_ref(&shrinks[index]), from_ref(&scores[index]));
+                add_values::<S, T, 1>(simd, shrink, weights, queries[index].sees(start), values, output);
             }
         }
         for (query, values) in queries.iter().zip(outputs.chunks_exact(padded)) {
@@ -128,32 +132,34 @@ impl Rows<'_> {
     }
 }
 
-/// The products of `COUNT` queries (interleaved) with the keys of a block.
+/// The products of `COUNT` queries with the keys of a block.
 #[inline(always)]
 fn multiply_keys<S: Simd, T: Float, const COUNT: usize>(
     simd: S,
     keys: &[T],
-    columns: &[f32],
+    queries: &[&[f32]; COUNT],
+    width: usize,
     scores: &mut [[f32; BLOCK]; COUNT],
 ) {
-    let width = columns.len() / COUNT;
-    assert!(keys.len() >= width * BLOCK, "keys for every value of the queries");
+    assert!(
+        keys.len() >= width * BLOCK && queries.iter().all(|query| query.len() >= width),
+        "keys for every value of the queries"
+    );
     let mut lane = 0;
     while lane < BLOCK {
         // Even and odd values by themselves: a single query would wait for its own sums otherwise.
         let mut sums = [[simd.splat(0.0); 2]; COUNT];
-        for position in 0..width {
-            // SAFETY: `keys` has width x BLOCK values by the assertion, and lane + LANES <= BLOCK.
-            let key = unsafe { T::load(simd, keys.as_ptr().add(position * BLOCK + lane)) };
-            for (index, sums) in sums.iter_mut().enumerate() {
-                // SAFETY: `columns` has width x COUNT values.
-                let value = simd.splat(unsafe { *columns.get_unchecked(position * COUNT + index) });
-                if position % 2 == 0 {
-                    sums[0] = simd.fma(value, key, sums[0]);
-                } else {
-                    sums[1] = simd.fma(value, key, sums[1]);
-                }
+        for pair in 0..width / 2 {
+            // SAFETY: positions are less than `width`, for which there are keys and values by the assertion, and
+            // lane + LANES <= BLOCK.
+            unsafe {
+                add_products::<S, T, COUNT, 0>(simd, keys, queries, 2 * pair, lane, &mut sums);
+                add_products::<S, T, COUNT, 1>(simd, keys, queries, 2 * pair + 1, lane, &mut sums);
             }
+        }
+        if width % 2 == 1 {
+            // SAFETY: as above.
+            unsafe { add_products::<S, T, COUNT, 0>(simd, keys, queries, width - 1, lane, &mut sums) };
         }
         for (scores, sums) in scores.iter_mut().zip(sums) {
             simd.write(&mut scores[lane..], simd.add(sums[0], sums[1]));
@@ -162,53 +168,120 @@ fn multiply_keys<S: Simd, T: Float, const COUNT: usize>(
     }
 }
 
-/// `output = output * shrink + weights x values`, for `VECTORS` vectors of the output. `values` are
-/// one row for each weight, `stride` apart.
+/// Adds one value's products to the sums numbered `SUM`.
+///
+/// # Safety
+/// `keys` must have BLOCK values for the position and `lane + LANES` must not be beyond them; each query must have
+/// a value for it.
 #[inline(always)]
-fn add_values<S: Simd, T: Float, const VECTORS: usize>(
+unsafe fn add_products<S: Simd, T: Float, const COUNT: usize, const SUM: usize>(
     simd: S,
-    shrink: f32,
-    weights: &[f32],
-    values: &[T],
-    stride: usize,
-    output: &mut [f32],
+    keys: &[T],
+    queries: &[&[f32]; COUNT],
+    position: usize,
+    lane: usize,
+    sums: &mut [[S::Floats; 2]; COUNT],
 ) {
-    let end = weights.len().saturating_sub(1) * stride + VECTORS * S::LANES;
-    assert!(values.len() >= end, "values for every weight");
-    let mut totals = [simd.splat(0.0); VECTORS];
-    for (index, total) in totals.iter_mut().enumerate() {
-        *total = simd.mul(simd.read(&output[index * S::LANES..]), simd.splat(shrink));
+    // SAFETY: the caller's promise.
+    let key = unsafe { T::load(simd, keys.as_ptr().add(position * BLOCK + lane)) };
+    for (query, sums) in queries.iter().zip(sums) {
+        // SAFETY: the caller's promise.
+        let value = simd.splat(unsafe { *query.get_unchecked(position) });
+        sums[SUM] = simd.fma(value, key, sums[SUM]);
     }
-    for (position, weight) in weights.iter().enumerate() {
+}
+
+/// `output = output * shrink + weights x values` for `COUNT` queries that see the same positions of a block.
+#[inline(always)]
+fn add_values<S: Simd, T: Float, const COUNT: usize>(
+    simd: S,
+    shrinks: &[f32; COUNT],
+    weights: &[[f32; BLOCK]; COUNT],
+    seen: Range<usize>,
+    values: &[T],
+    outputs: &mut [f32],
+) {
+    let padded = outputs.len() / COUNT;
+    if seen.is_empty() {
+        return;
+    }
+    let mut at = 0;
+    // As many sums as fit into registers.
+    while at + 4 * S::LANES <= padded && 4 * COUNT <= 2 * S::FLOAT_ROWS {
+        add_vectors::<S, T, COUNT, 4>(simd, shrinks, weights, seen.clone(), values, at, outputs);
+        at += 4 * S::LANES;
+    }
+    while at + 2 * S::LANES <= padded && 2 * COUNT <= 2 * S::FLOAT_ROWS {
+        add_vectors::<S, T, COUNT, 2>(simd, shrinks, weights, seen.clone(), values, at, outputs);
+        at += 2 * S::LANES;
+    }
+    while at < padded {
+        add_vectors::<S, T, COUNT, 1>(simd, shrinks, weights, seen.clone(), values, at, outputs);
+        at += S::LANES;
+    }
+}
+
+/// The same for `VECTORS` vectors of each output, from value `at` on.
+#[inline(always)]
+fn add_vectors<S: Simd, T: Float, const COUNT: usize, const VECTORS: usize>(
+    simd: S,
+    shrinks: &[f32; COUNT],
+    weights: &[[f32; BLOCK]; COUNT],
+    seen: Range<usize>,
+    values: &[T],
+    at: usize,
+    outputs: &mut [f32],
+) {
+    let padded = outputs.len() / COUNT;
+    assert!(
+        seen.end <= BLOCK && at + VECTORS * S::LANES <= padded && values.len() >= BLOCK * padded,
+        "values for every position of the block"
+    );
+    let mut totals = [[simd.splat(0.0); VECTORS]; COUNT];
+    for (query, totals) in totals.iter_mut().enumerate() {
         for (index, total) in totals.iter_mut().enumerate() {
-            // SAFETY: the last value that is read is before `end`, by the assertion inside of `values`.
-            let value = unsafe { T::load(simd, values.as_ptr().add(position * stride + index * S::LANES)) };
-            *total = simd.fma(simd.splat(*weight), value, *total);
+            let output = simd.read(&outputs[query * padded + at + index * S::LANES..]);
+            *total = simd.mul(output, simd.splat(shrinks[query]));
         }
     }
-    for (index, total) in totals.into_iter().enumerate() {
-        simd.write(&mut output[index * S::LANES..], total);
+    for position in seen {
+        let mut vectors = [simd.splat(0.0); VECTORS];
+        for (index, vector) in vectors.iter_mut().enumerate() {
+            // SAFETY: position < BLOCK and at + VECTORS * LANES <= padded, so that it is inside of `values`, by the
+            // assertion.
+            *vector = unsafe { T::load(simd, values.as_ptr().add(position * padded + at + index * S::LANES)) };
+        }
+        for (totals, weights) in totals.iter_mut().zip(weights) {
+            let weight = simd.splat(weights[position]);
+            for (total, vector) in totals.iter_mut().zip(vectors) {
+                *total = simd.fma(weight, vector, *total);
+            }
+        }
+    }
+    for (query, totals) in totals.into_iter().enumerate() {
+        for (index, total) in totals.into_iter().enumerate() {
+            simd.write(&mut outputs[query * padded + at + index * S::LANES..], total);
+        }
     }
 }
 
 // === impl Query ===
 
 impl Query {
-    /// Folds a block that begins at position `start` into the sum and the output.
-    #[inline(always)]
-    fn fold<S: Simd, T: Float>(
-        &mut self,
-        simd: S,
-        attention: &Attention<'_>,
-        start: usize,
-        scores: &mut [f32; BLOCK],
-        values: &[T],
-        output: &mut [f32],
-    ) {
+    /// Which positions it sees of the block that begins at `start`.
+    fn sees(&self, start: usize) -> Range<usize> {
         let from = self.from.max(start) - start;
         let to = self.to.min(start + BLOCK).max(start) - start;
-        if from >= to {
-            return;
+        from..to
+    }
+
+    /// Makes weights of the scores of the block that begins at `start`, and counts them in. Gives what the output so
+    /// far is to be multiplied with.
+    #[inline(always)]
+    fn weigh<S: Simd>(&mut self, simd: S, attention: &Attention<'_>, start: usize, scores: &mut [f32; BLOCK]) -> f32 {
+        let seen = self.sees(start);
+        if seen.is_empty() {
+            return 1.0;
         }
         let mut scale = attention.scale;
         if let Some(cap) = attention.cap {
@@ -229,9 +302,9 @@ impl Query {
             lane += S::LANES;
         }
         // What the query does not see gets no weight.
-        if to - from < BLOCK {
+        if seen.len() < BLOCK {
             for (position, score) in scores.iter_mut().enumerate() {
-                *score = if (from..to).contains(&position) { *score } else { f32::NEG_INFINITY };
+                *score = if seen.contains(&position) { *score } else { f32::NEG_INFINITY };
             }
         }
         let mut tops = simd.splat(self.greatest);
@@ -241,7 +314,7 @@ impl Query {
             tops = simd.max(simd.read(&scores[lane..]), tops);
             lane += S::LANES;
         }
-        let greatest = greatest_lane(simd, tops);
+        let greatest = simd.greatest_lane(tops);
         // If every score so far is -inf, a difference from it would be NaN.
         let pivot = if greatest == f32::NEG_INFINITY { 0.0 } else { greatest };
         let shrink = if self.greatest == greatest { 1.0 } else { self.rescale(simd, pivot) };
@@ -254,32 +327,8 @@ impl Query {
             weights = simd.add(weights, weight);
             lane += S::LANES;
         }
-        self.sum = self.sum * shrink + sum(simd, weights);
-        let padded = output.len();
-        assert!(values.len() >= BLOCK * padded, "values for every position of the block");
-        let mut at = 0;
-        while at + 4 * S::LANES <= padded {
-            add_values::<S, T, 4>(
-                simd,
-                shrink,
-                &scores[from..to],
-                &values[from * padded + at..],
-                padded,
-                &mut output[at..],
-            );
-            at += 4 * S::LANES;
-        }
-        while at < padded {
-            add_values::<S, T, 1>(
-                simd,
-                shrink,
-                &scores[from..to],
-                &values[from * padded + at..],
-                padded,
-                &mut output[at..],
-            );
-            at += S::LANES;
-        }
+        self.sum = self.sum * shrink + simd.sum_lanes(weights);
+        shrink
     }
 
     /// What the sum and the output so far are multiplied with when the greatest score becomes `greatest`.

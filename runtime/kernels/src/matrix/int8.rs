@@ -12,7 +12,7 @@ use super::PANEL;
 use super::multiply::{AHEAD, Tile};
 use crate::buffer::numbers_mut;
 use crate::instructions::Task;
-use crate::simd::{ROUND, Simd, greatest_lane, sum};
+use crate::simd::{ROUND, Simd};
 
 /// Inputs that share a scale. With a thirty-fold outlier among every hundred inputs, the product's
 /// error relative to its norm is 1.4% for groups of 32, 1.9% for 64, 2.4% for 128 and 4.5% for one of
@@ -162,7 +162,7 @@ fn round_group<S: Simd>(simd: S, values: &[f32; GROUP]) -> Rounded {
         greatest = simd.max(simd.abs(values), greatest);
         nan_if_not_finite = simd.fma(values, simd.splat(0.0), nan_if_not_finite);
     }
-    let greatest = greatest_lane(simd, greatest);
+    let greatest = simd.greatest_lane(greatest);
     let scale = greatest / 127.0;
     let inverse = if scale > f32::MIN_POSITIVE { 127.0 / greatest } else { 0.0 };
     let mut rounded = [0; GROUP];
@@ -174,7 +174,7 @@ fn round_group<S: Simd>(simd: S, values: &[f32; GROUP]) -> Rounded {
         simd.write_lowest_bytes(to, value);
         total = simd.add(total, simd.sub(value, simd.splat(ROUND)));
     }
-    Rounded { values: rounded, scale: scale + sum(simd, nan_if_not_finite), sum: sum(simd, total) as i32 }
+    Rounded { values: rounded, scale: scale + simd.sum_lanes(nan_if_not_finite), sum: simd.sum_lanes(total) as i32 }
 }
 
 // === impl Int8Tile ===
@@ -230,7 +230,7 @@ impl<const ROWS: usize> Task for Int8Tile<'_, ROWS> {
                     // SAFETY: groups x ROWS of them, by the assertion.
                     let scale = simd.splat(unsafe { *self.block.scales.get_unchecked(group * ROWS + row) });
                     for (index, sum) in sums.into_iter().enumerate() {
-                        let total = &mut self.tile[row][part + index * S::LANES..];
+                        let total = &mut self.tile.sums[row][part + index * S::LANES..];
                         let scaled = simd.mul(simd.to_floats(sum), scales[index]);
                         let before = if group == 0 { simd.splat(0.0) } else { simd.read(total) };
                         simd.write(total, simd.fma(scaled, scale, before));

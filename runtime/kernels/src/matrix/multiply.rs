@@ -1,11 +1,12 @@
 //! Blocks of rows times panels, spread over threads.
 
-use super::float::{FloatTile, PIECE, Widen, pack_input};
+use super::float::{ALONE, Ahead, FloatTile, PIECE, pack_input, packed_length};
 use super::int8::{Int8Block, Int8Tile, RoundRows, panel_bytes};
+use super::many::multiply_many;
 use super::{Matrix, PANEL, Precision};
 use crate::columns::Columns;
-use crate::instructions::Instructions;
-use crate::simd::Float;
+use crate::instructions::{Instructions, Task};
+use crate::simd::{Float, Simd};
 use half::{bf16, f16};
 use rayon::prelude::*;
 
@@ -18,31 +19,35 @@ pub(crate) const MAX_ROWS: usize = 12;
 pub(crate) const AHEAD: usize = 8192;
 
 /// The sums of a block of rows and a panel.
-pub(crate) type Tile = [[f32; PANEL]; MAX_ROWS];
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub(crate) struct Tile {
+    pub(crate) sums: [[f32; PANEL]; MAX_ROWS],
+}
 
 /// Multiplications below which a second thread costs more than it brings.
 const WORTH_A_THREAD: usize = 1 << 16;
 
 /// Rows cut into blocks whose sizes differ by one at most.
 #[derive(Clone, Copy)]
-struct Blocks {
-    rows: usize,
-    count: usize,
-}
-
-/// What each thread needs for itself.
-#[derive(Default)]
-struct Scratch {
-    /// One for each block of rows.
-    tiles: Vec<Tile>,
-    wide: Vec<f32>,
+pub(super) struct Blocks {
+    pub(super) rows: usize,
+    pub(super) count: usize,
 }
 
 /// Where the sums go.
-struct Output<'a> {
+pub(super) struct Output<'a> {
     columns: Columns<'a>,
     bias: Option<&'a [f32]>,
     outputs: usize,
+}
+
+/// Writes the sums of a panel and some rows.
+pub(super) struct Write<'a> {
+    pub(super) output: &'a Output<'a>,
+    pub(super) panel: usize,
+    pub(super) first_row: usize,
+    pub(super) sums: &'a [[f32; PANEL]],
 }
 
 /// Calls a tile's task for a number of rows that is known at run time.
@@ -68,6 +73,7 @@ macro_rules! with_rows {
         $body
     }};
 }
+pub(super) use with_rows;
 
 pub(crate) fn multiply(
     matrix: &Matrix,
@@ -105,70 +111,34 @@ fn multiply_float<W: Float>(
     rows: usize,
     output: &Output<'_>,
 ) {
-    let inputs = matrix.inputs;
-    let blocks = Blocks::new(rows, instructions.float_rows());
+    if rows > instructions.float_rows() {
+        return multiply_many::<W>(matrix, instructions, input, rows, output);
+    }
     let mut packed = Vec::new();
     let packed: &[f32] = if rows == 1 {
         input
     } else {
-        packed.resize(rows * inputs, 0.0);
-        let mut pieces = Vec::with_capacity(blocks.count);
-        let mut rest = packed.as_mut_slice();
-        for block in 0..blocks.count {
-            let (first, count) = blocks.get(block);
-            let (piece, after) = rest.split_at_mut(count * inputs);
-            rest = after;
-            pieces.push((&input[first * inputs..(first + count) * inputs], piece));
+        packed.resize(packed_length(rows, matrix.inputs), 0.0);
+        for (index, block) in packed.chunks_exact_mut(rows * PIECE).enumerate() {
+            pack_input(input, matrix.inputs, index * PIECE, block);
         }
-        let least = (WORTH_A_THREAD / 8).div_ceil(MAX_ROWS * inputs);
-        pieces.into_par_iter().with_min_len(least).for_each(|(rows, piece)| pack_input(rows, inputs, piece));
         &packed
     };
     let panels: &[W] = matrix.panels.numbers();
-    let panel_length = inputs * PANEL;
-    // For two blocks, converting twice is faster than a detour through memory.
-    let widen = blocks.count > 2;
-    for_each_panel(matrix, rows, |panel_index, scratch| {
-        let panel = &panels[panel_index * panel_length..][..panel_length];
-        let Scratch { tiles, wide } = scratch;
-        tiles.clear();
-        tiles.resize(blocks.count, [[0.0; PANEL]; MAX_ROWS]);
-        if blocks.count == 1 {
-            let tile = &mut tiles[0];
-            let next = panel.as_ptr().cast::<u8>().wrapping_add(AHEAD);
-            with_rows!(rows, ROWS => instructions.run(FloatTile::<W, ROWS> { panel, input: packed, tile, next }));
-            output.write(panel_index, 0, &tile[..rows]);
-        } else {
-            // A piece of the panel at a time, so that it stays near while all blocks of rows pass by,
-            // and narrow weights are widened once.
-            for start in (0..inputs).step_by(PIECE) {
-                let length = PIECE.min(inputs - start);
-                let panel = &panel[start * PANEL..][..length * PANEL];
-                if widen {
-                    wide.resize(length * PANEL, 0.0);
-                    instructions.run(Widen { panel, to: wide });
-                }
-                let last = start + length == inputs;
-                for (block, tile) in tiles.iter_mut().enumerate() {
-                    // The first block asks for the next piece, the others for what is near anyway.
-                    let next = if block == 0 { panel.as_ptr_range().end.cast() } else { wide.as_ptr().cast() };
-                    let (first, count) = blocks.get(block);
-                    if last {
-                        output.expect(panel_index, first, count);
-                    }
-                    let input = &packed[first * inputs + start * count..][..length * count];
-                    if widen {
-                        let panel = wide.as_slice();
-                        with_rows!(count, ROWS => instructions.run(FloatTile::<f32, ROWS> { panel, input, tile, next }));
-                    } else {
-                        with_rows!(count, ROWS => instructions.run(FloatTile::<W, ROWS> { panel, input, tile, next }));
-                    }
-                    if last {
-                        output.write(panel_index, first, &tile[..count]);
-                    }
-                }
-            }
-        }
+    let panel_length = matrix.inputs * PANEL;
+    for_each_panel(matrix, rows, |index, tile| {
+        let panel = &panels[index * panel_length..][..panel_length];
+        let ahead = Ahead { from: panel.as_ptr().cast::<u8>().wrapping_add(AHEAD), pace: PANEL * size_of::<W>() };
+        with_rows!(rows, ROWS => instructions.run(FloatTile::<W, ROWS, ALONE> {
+            panel,
+            inputs: matrix.inputs,
+            input: packed,
+            tile,
+            begins: true,
+            ahead,
+            wide: &mut [],
+        }));
+        instructions.run(Write { output, panel: index, first_row: 0, sums: &tile.sums[..rows] });
     });
 }
 
@@ -186,47 +156,55 @@ fn multiply_int8(matrix: &Matrix, instructions: Instructions, input: &[f32], row
     };
     let panels = matrix.panels.bytes();
     let panel_length = panel_bytes(inputs);
-    for_each_panel(matrix, rows, |panel_index, scratch| {
+    for_each_panel(matrix, rows, |panel_index, tile| {
         let panel = &panels[panel_index * panel_length..][..panel_length];
-        scratch.tiles.resize(1, [[0.0; PANEL]; MAX_ROWS]);
-        let tile = &mut scratch.tiles[0];
         for (index, block) in rounded.iter().enumerate() {
             let (first, count) = blocks.get(index);
             output.expect(panel_index, first, count);
             with_rows!(count, ROWS => instructions.run(Int8Tile::<ROWS> { panel, block, tile }));
-            output.write(panel_index, first, &tile[..count]);
+            instructions.run(Write { output, panel: panel_index, first_row: first, sums: &tile.sums[..count] });
         }
     });
 }
 
 /// Calls `work` for every panel, neighbours on one thread as far as work is spread evenly.
-fn for_each_panel(matrix: &Matrix, rows: usize, work: impl Fn(usize, &mut Scratch) + Sync) {
+fn for_each_panel(matrix: &Matrix, rows: usize, work: impl Fn(usize, &mut Tile) + Sync) {
     let panels = matrix.panel_count();
-    let least = WORTH_A_THREAD.div_ceil(rows * matrix.inputs * PANEL);
+    let least = least_panels(matrix, rows);
     if panels <= least {
-        let mut scratch = Scratch::default();
+        let mut tile = Tile::new();
         for panel in 0..panels {
-            work(panel, &mut scratch);
+            work(panel, &mut tile);
         }
         return;
     }
     // Eight pieces a thread: enough to even out a thread that is held up.
     let least = least.max(panels / (8 * rayon::current_num_threads()));
-    (0..panels)
-        .into_par_iter()
-        .with_min_len(least)
-        .for_each_init(Scratch::default, |scratch, panel| work(panel, scratch));
+    (0..panels).into_par_iter().with_min_len(least).for_each_init(Tile::new, |tile, panel| work(panel, tile));
+}
+
+/// How many panels are worth a thread.
+pub(super) fn least_panels(matrix: &Matrix, rows: usize) -> usize {
+    WORTH_A_THREAD.div_ceil(rows * matrix.inputs * PANEL)
+}
+
+// === impl Tile ===
+
+impl Tile {
+    pub(super) fn new() -> Self {
+        Self { sums: [[0.0; PANEL]; MAX_ROWS] }
+    }
 }
 
 // === impl Blocks ===
 
 impl Blocks {
-    fn new(rows: usize, most: usize) -> Self {
+    pub(super) fn new(rows: usize, most: usize) -> Self {
         Self { rows, count: rows.div_ceil(most) }
     }
 
     /// The first row of a block, and how many it has.
-    fn get(self, block: usize) -> (usize, usize) {
+    pub(super) fn get(self, block: usize) -> (usize, usize) {
         let first = block * self.rows / self.count;
         let end = (block + 1) * self.rows / self.count;
         (first, end - first)
@@ -236,30 +214,42 @@ impl Blocks {
 // === impl Output ===
 
 impl Output<'_> {
-    fn expect(&self, panel: usize, first_row: usize, rows: usize) {
+    pub(super) fn expect(&self, panel: usize, first_row: usize, rows: usize) {
         for row in first_row..first_row + rows {
             self.columns.expect(row, panel * PANEL, PANEL);
         }
     }
 
-    fn write(&self, panel: usize, first_row: usize, sums: &[[f32; PANEL]]) {
+    /// The sums of a row and a panel.
+    #[inline(always)]
+    fn write<S: Simd>(&self, simd: S, panel: usize, row: usize, sums: &[f32; PANEL]) {
         let column = panel * PANEL;
         let count = PANEL.min(self.outputs - column);
-        for (index, sums) in sums.iter().enumerate() {
-            // SAFETY: every panel is computed once, by one thread, and its columns are no other's.
-            let to = unsafe { self.columns.piece(first_row + index, column, count) };
-            match self.bias {
-                Some(bias) => {
-                    for ((to, sum), bias) in to.iter_mut().zip(sums).zip(&bias[column..]) {
-                        *to = sum + bias;
-                    }
-                }
-                None => match to.first_chunk_mut::<PANEL>() {
-                    // Of known length, so that nothing is called for it.
-                    Some(to) => *to = *sums,
-                    None => to.copy_from_slice(&sums[..count]),
-                },
-            }
+        // SAFETY: every panel is computed once for a row, by one thread, and its columns are no other's.
+        let to = unsafe { self.columns.piece(row, column, count) };
+        let bias = self.bias.map(|bias| &bias[column..column + count]);
+        let mut at = 0;
+        while at + S::LANES <= count {
+            let sum = simd.read(&sums[at..]);
+            let value = bias.map_or(sum, |bias| simd.add(sum, simd.read(&bias[at..])));
+            simd.write(&mut to[at..], value);
+            at += S::LANES;
+        }
+        for at in at..count {
+            to[at] = sums[at] + bias.map_or(0.0, |bias| bias[at]);
+        }
+    }
+}
+
+// === impl Write ===
+
+impl Task for Write<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for (index, sums) in self.sums.iter().enumerate() {
+            self.output.write(simd, self.panel, self.first_row + index, sums);
         }
     }
 }

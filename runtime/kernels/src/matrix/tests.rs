@@ -141,6 +141,24 @@ fn a_row_has_the_same_bits_alone_and_in_any_company() {
 }
 
 #[test]
+fn a_row_of_a_long_prompt_has_the_same_bits_alone() {
+    let (outputs, inputs, rows) = (1100, 300, 400);
+    let input = activations(rows, inputs);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    for precision in PRECISIONS {
+        let matrix = packed(outputs, inputs, precision);
+        for instructions in Instructions::available() {
+            let together = pool.install(|| product(&matrix, instructions, &input, rows, None));
+            for row in (0..rows).step_by(19) {
+                let alone = product(&matrix, instructions, &input[row * inputs..][..inputs], 1, None);
+                let together = &together[row * outputs..][..outputs];
+                assert!(bits(&alone) == bits(together), "{instructions:?} {precision:?}, row {row}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_number_of_threads_changes_no_bit() {
     let (outputs, inputs, rows) = (1000, 300, 37);
     let input = activations(rows, inputs);

@@ -18,6 +18,30 @@ pub(crate) unsafe fn enter<T: Task>(task: T) -> T::Output {
     task.run(Avx2(()))
 }
 
+/// # Safety
+/// The machine must have AVX2.
+#[inline(always)]
+pub(super) unsafe fn sum_of_eight(a: __m256) -> f32 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let four = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+        let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+        _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+    }
+}
+
+/// # Safety
+/// The machine must have AVX2.
+#[inline(always)]
+pub(super) unsafe fn greatest_of_eight(a: __m256) -> f32 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let four = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+        let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+        _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps::<1>(two, two)))
+    }
+}
+
 // === impl Avx2 ===
 
 impl Simd for Avx2 {
@@ -146,6 +170,18 @@ impl Simd for Avx2 {
             let second = _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(rest, bias)));
             _mm256_mul_ps(_mm256_mul_ps(a, first), second)
         }
+    }
+
+    #[inline(always)]
+    fn sum_lanes(self, a: Self::Floats) -> f32 {
+        // SAFETY: `self` exists only where the machine has these instructions.
+        unsafe { sum_of_eight(a) }
+    }
+
+    #[inline(always)]
+    fn greatest_lane(self, a: Self::Floats) -> f32 {
+        // SAFETY: `self` exists only where the machine has these instructions.
+        unsafe { greatest_of_eight(a) }
     }
 
     #[inline(always)]

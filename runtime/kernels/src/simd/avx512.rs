@@ -18,6 +18,14 @@ pub(crate) unsafe fn enter<T: Task>(task: T) -> T::Output {
     task.run(Avx512(()))
 }
 
+/// # Safety
+/// The machine must have AVX-512 F.
+#[inline(always)]
+unsafe fn upper_half(a: __m512) -> __m256 {
+    // SAFETY: the caller's promise.
+    unsafe { _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(a))) }
+}
+
 // === impl Avx512 ===
 
 impl Simd for Avx512 {
@@ -136,6 +144,24 @@ impl Simd for Avx512 {
     fn scale(self, a: Self::Floats, n: Self::Floats) -> Self::Floats {
         // SAFETY: `self` exists only where the machine has these instructions.
         unsafe { _mm512_scalef_ps(a, n) }
+    }
+
+    #[inline(always)]
+    fn sum_lanes(self, a: Self::Floats) -> f32 {
+        // SAFETY: `self` exists only where the machine has these instructions.
+        unsafe {
+            let eight = _mm256_add_ps(_mm512_castps512_ps256(a), upper_half(a));
+            super::avx2::sum_of_eight(eight)
+        }
+    }
+
+    #[inline(always)]
+    fn greatest_lane(self, a: Self::Floats) -> f32 {
+        // SAFETY: `self` exists only where the machine has these instructions.
+        unsafe {
+            let eight = _mm256_max_ps(_mm512_castps512_ps256(a), upper_half(a));
+            super::avx2::greatest_of_eight(eight)
+        }
     }
 
     #[inline(always)]

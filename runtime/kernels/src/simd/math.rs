@@ -1,6 +1,6 @@
 //! Functions of vectors that machines have no instruction for.
 
-use super::{MAX_LANES, Simd};
+use super::Simd;
 
 /// Adding and taking this away rounds to a whole number, ties to even, for magnitudes below 2^22.
 /// The lowest bits are the number then, in two's complement.
@@ -74,36 +74,4 @@ pub(crate) fn tanh<S: Simd>(simd: S, x: S::Floats) -> S::Floats {
     let large = simd.sub(one, simd.div(simd.splat(2.0), simd.add(growing, one)));
     let large = simd.by_sign(x, simd.sub(simd.splat(0.0), large), large);
     simd.by_sign(simd.sub(magnitude, simd.splat(0.625)), small, large)
-}
-
-/// The sum of all lanes, in one order for each number of lanes.
-#[inline(always)]
-pub(crate) fn sum<S: Simd>(simd: S, a: S::Floats) -> f32 {
-    let mut lanes = [0.0; MAX_LANES];
-    simd.write(&mut lanes, a);
-    let mut count = S::LANES;
-    while count > 1 {
-        count /= 2;
-        for lane in 0..count {
-            lanes[lane] += lanes[lane + count];
-        }
-    }
-    lanes[0]
-}
-
-/// The greatest of all lanes, none of which is NaN.
-#[inline(always)]
-pub(crate) fn greatest_lane<S: Simd>(simd: S, a: S::Floats) -> f32 {
-    let mut lanes = [0.0; MAX_LANES];
-    simd.write(&mut lanes, a);
-    let mut count = S::LANES;
-    while count > 1 {
-        count /= 2;
-        for lane in 0..count {
-            // Not `f32::max`, which is several instructions for the sake of NaN.
-            let (a, b) = (lanes[lane], lanes[lane + count]);
-            lanes[lane] = if a > b { a } else { b };
-        }
-    }
-    lanes[0]
 }

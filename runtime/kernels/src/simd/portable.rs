@@ -21,6 +21,19 @@ fn map2(a: [f32; LANES], b: [f32; LANES], function: impl Fn(f32, f32) -> f32) ->
     result
 }
 
+/// The upper half into the lower one, until one lane is left.
+#[inline(always)]
+fn fold(mut lanes: [f32; LANES], function: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut count = LANES;
+    while count > 1 {
+        count /= 2;
+        for lane in 0..count {
+            lanes[lane] = function(lanes[lane], lanes[lane + count]);
+        }
+    }
+    lanes[0]
+}
+
 /// 2^n for n in -126..=127.
 #[inline(always)]
 fn power_of_two(n: i32) -> f32 {
@@ -151,6 +164,17 @@ impl Simd for Portable {
             let half = n >> 1;
             a * power_of_two(half) * power_of_two(n - half)
         })
+    }
+
+    #[inline(always)]
+    fn sum_lanes(self, a: Self::Floats) -> f32 {
+        fold(a, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    fn greatest_lane(self, a: Self::Floats) -> f32 {
+        // Not `f32::max`, which is several instructions for the sake of NaN.
+        fold(a, |a, b| if a > b { a } else { b })
     }
 
     #[inline(always)]
