@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use modelway_kernels::{Activation, Matrix, PackError, Precision, ShapeError, layer_norm, rms_norm};
+use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::{ComputeError, ReadRow};
@@ -91,15 +92,15 @@ impl Rows {
 
     pub(super) fn gated(&self, activation: Activation) -> Result<Self, ShapeError> {
         let width = self.width / 2;
-        let mut gates = Vec::with_capacity(self.values.len() / 2);
-        let mut ups = Vec::with_capacity(self.values.len() / 2);
-        for row in self.values.chunks(self.width.max(1)) {
+        let mut values = vec![0.0; self.count() * width];
+        let rows = values.par_chunks_mut(width.max(1)).zip(self.values.par_chunks(self.width.max(1)));
+        // As many rows a thread as are worth starting one.
+        rows.with_min_len((1 << 14) / width.max(1) + 1).try_for_each(|(gates, row)| {
             let (gate, up) = row.split_at_checked(width).unwrap_or_default();
-            gates.extend_from_slice(gate);
-            ups.extend_from_slice(up);
-        }
-        activation.gate(&mut gates, &ups)?;
-        Ok(Self { values: gates, width })
+            gates.copy_from_slice(gate);
+            activation.gate(gates, up)
+        })?;
+        Ok(Self { values, width })
     }
 
     pub(super) fn multiplied(&self, matrix: &Matrix, bias: Option<&[f32]>) -> Result<Self, ShapeError> {
