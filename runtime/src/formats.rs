@@ -113,6 +113,12 @@ pub trait Format: Send + Sync + 'static {
         Device::Cpu
     }
 
+    /// Bytes of memory to make room for before the model of these files is loaded, which take so many in storage. What
+    /// counts in the end is the loaded model's [`Model::size_bytes`].
+    fn expected_bytes(&self, _files: &ModelFiles, stored: u64) -> u64 {
+        stored
+    }
+
     /// Reads and checks the model. Called on a thread where blocking is allowed.
     fn load(&self, files: &ModelFiles) -> Result<Arc<dyn Model>, LoadError>;
 }

@@ -175,6 +175,7 @@ impl Residency {
         let id = SlotId(self.lock().room.number());
         let slot = Slot::new(id, description, self.clock, is_pinned);
         slot.set_device(load::device(&slot.description, &self.formats));
+        slot.expect_bytes(load::expected_bytes(&slot.description, &self.formats));
         Arc::new(slot)
     }
 

@@ -63,6 +63,13 @@ pub(super) fn device(about: &Description, formats: &[Arc<dyn Format>]) -> Device
     choose(stored.named(), formats).map_or(Device::Cpu, |format| format.device(stored.named()))
 }
 
+/// Bytes that it will take in memory, as far as its format knows before it is loaded.
+pub(super) fn expected_bytes(about: &Description, formats: &[Arc<dyn Format>]) -> u64 {
+    let stored = about.fingerprint.bytes();
+    let Origin::Files(files) = &about.origin else { return stored };
+    choose(files.named(), formats).map_or(stored, |format| format.expected_bytes(files.named(), stored))
+}
+
 fn named(name: &str, formats: &[Arc<dyn Format>]) -> Result<Arc<dyn Format>, String> {
     let chosen = formats.iter().find(|format| format.is_called(name)).cloned();
     chosen.ok_or_else(|| unknown(&format!("'{name}'"), formats))

@@ -170,6 +170,10 @@ impl Slot {
         self.expected_bytes.load(Ordering::Relaxed)
     }
 
+    pub(super) fn expect_bytes(&self, bytes: u64) {
+        self.expected_bytes.store(bytes, Ordering::Relaxed);
+    }
+
     /// The device whose memory it takes.
     pub(super) fn device(&self) -> Device {
         match self.device.load(Ordering::Relaxed) {
