@@ -16,6 +16,7 @@ mod compute;
 mod config;
 mod decoder;
 mod engine;
+mod gguf;
 mod hub;
 mod places;
 mod serve;
@@ -98,12 +99,16 @@ impl Format for LanguageFormat {
     }
 
     fn recognises(&self, files: &ModelFiles) -> bool {
-        files.format.as_deref().is_some_and(|format| self.is_called(format))
+        match files.format.as_deref() {
+            Some(format) => self.is_called(format),
+            None => files.path.file_name().and_then(|name| name.to_str()).is_some_and(gguf::is_file_name),
+        }
     }
 
     fn recognises_folder(&self, names: &[&str]) -> bool {
         names.contains(&adapter::CONFIG)
             || (names.contains(&config::FILE) && names.iter().any(|name| weights::is_file(name)))
+            || gguf::is_folder_of_one(names)
     }
 
     fn is_of_folders(&self) -> bool {
@@ -112,6 +117,11 @@ impl Format for LanguageFormat {
 
     fn device(&self, _files: &ModelFiles) -> Device {
         self.bases.processor().device()
+    }
+
+    fn expected_bytes(&self, files: &ModelFiles, stored: u64) -> u64 {
+        let kept = self.settings(files).unwrap_or_default().weights.unwrap_or_default();
+        gguf::bits(&files.path).map_or(stored, |bits| (stored as f64 * kept.bits_of(bits) / bits) as u64)
     }
 
     fn load(&self, files: &ModelFiles) -> Result<Arc<dyn Model>, LoadError> {

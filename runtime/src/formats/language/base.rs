@@ -12,6 +12,8 @@ use super::compute::Processor;
 use super::config::Config;
 use super::decoder::Decoder;
 use super::engine::{Engine, EngineOptions};
+use super::gguf::{self, Gguf};
+use super::hub::Contents;
 use super::settings::{self, Settings};
 use super::template::ChatTemplate;
 use super::tokens::Tokens;
@@ -115,12 +117,26 @@ impl Base {
 // === impl Core ===
 
 impl Core {
-    /// Of the model in this folder.
+    /// Of the model in this folder, or in this GGUF file.
     pub(super) fn load(folder: &Path, weights: settings::Weights, processor: &Processor) -> Result<Self, LoadError> {
+        if !Contents::Base.is_in_files(folder)
+            && let Some(file) = gguf::find(folder)
+        {
+            return Self::of_gguf(Gguf::open(&file)?, weights, processor);
+        }
         let config = Config::read(folder)?;
         let tokens = Tokens::read(folder, config.vocabulary)?;
         let mut stored = Weights::of_model(folder)?.on(processor.clone());
         let decoder = Decoder::new(config, &mut stored, weights.kept())?;
         Ok(Self { decoder, tokens, template: ChatTemplate::read(folder) })
+    }
+
+    fn of_gguf(mut file: Gguf, weights: settings::Weights, processor: &Processor) -> Result<Self, LoadError> {
+        let config = Config::of_gguf(&mut file)?;
+        let tokens = Tokens::of_gguf(&file, config.vocabulary)?;
+        let template = ChatTemplate::of_gguf(&file);
+        let mut stored = Weights::of_gguf(file, &config)?.on(processor.clone());
+        let decoder = Decoder::new(config, &mut stored, weights.kept())?;
+        Ok(Self { decoder, tokens, template })
     }
 }

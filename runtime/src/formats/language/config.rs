@@ -7,6 +7,7 @@
 mod bloom;
 mod gemma;
 mod generation;
+mod gguf;
 mod llama;
 mod names;
 mod phi;
@@ -23,6 +24,7 @@ use self::generation::Generation;
 pub(super) use self::names::{Names, QueryKeyValue, Widen};
 pub(super) use self::rotary::Rotary;
 pub(super) use self::window::Window;
+use super::gguf::Gguf;
 use crate::formats::LoadError;
 
 /// The file's name in a model's folder.
@@ -139,6 +141,11 @@ impl Config {
             generation.goes_before(&mut config);
         }
         Ok(config)
+    }
+
+    /// The configuration of the model in a GGUF file, which keeps the tensors that are not a part of it.
+    pub(super) fn of_gguf(file: &mut Gguf) -> Result<Self, LoadError> {
+        gguf::read(file)
     }
 
     fn parse(text: &[u8]) -> Result<Self, LoadError> {

@@ -44,8 +44,9 @@ pub(super) fn find(path: &Path, settings: &Settings, hub: &Hub) -> Result<Found,
         }
         (None, None) => {
             return Err(LoadError::Unsupported(format!(
-                "{} has neither a model (config.json and its weights) nor an adapter ({}); set pretrained_model_path and \
-                 peft_model_id in parameters.extra of model-settings.json, or PRETRAINED_MODEL_PATH and PEFT_MODEL_ID",
+                "{} has neither a model (config.json and its weights, or one GGUF file) nor an adapter ({}); set \
+                 pretrained_model_path and peft_model_id in parameters.extra of model-settings.json, or \
+                 PRETRAINED_MODEL_PATH and PEFT_MODEL_ID",
                 path.display(),
                 adapter::CONFIG
             )));

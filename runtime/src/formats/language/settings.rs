@@ -153,6 +153,17 @@ impl Tokens {
 // === impl Weights ===
 
 impl Weights {
+    /// Bits a weight in memory, of a file of so many.
+    pub(super) fn bits_of(self, stored: f64) -> f64 {
+        match self {
+            // Blocks of few bits are kept in 8, and all of 8 have scales.
+            Self::Auto if stored >= 16.0 => stored,
+            Self::Auto | Self::Int8 => 8.5,
+            Self::F16 | Self::Bf16 => 16.0,
+            Self::F32 => 32.0,
+        }
+    }
+
     pub(super) fn kept(self) -> Kept {
         match self {
             Self::Auto => Kept::AsStored,

@@ -22,6 +22,9 @@ use minijinja::Environment;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::gguf::Gguf;
+use super::tokens;
+
 /// Has the template by itself. It counts more than the other one.
 pub(super) const FILE: &str = "chat_template.jinja";
 /// The template for conversations with tools, beside that.
@@ -32,6 +35,10 @@ pub(super) const CONFIG: &str = "tokenizer_config.json";
 /// The names of a model's two templates.
 const DEFAULT: &str = "default";
 const TOOLS: &str = "tool_use";
+
+/// Where a GGUF file has its template, and the names of others, which stand behind a dot.
+const GGUF_KEY: &str = "tokenizer.chat_template";
+const GGUF_NAMES: &str = "tokenizer.chat_templates";
 
 /// How a model wants conversations written.
 pub(super) struct ChatTemplate {
@@ -89,6 +96,28 @@ impl ChatTemplate {
                 None => {}
             }
         }
+        Self::new(folder, sources, faults, special_tokens(&config.others))
+    }
+
+    /// Of a GGUF file, unless the model has one in files beside it.
+    pub(super) fn of_gguf(file: &Gguf) -> Option<Self> {
+        if let Some(beside) = file.path.parent().and_then(Self::read) {
+            return Some(beside);
+        }
+        let names = file.texts(GGUF_NAMES).ok().flatten().unwrap_or_default();
+        let named = names.iter().map(|name| (name.clone(), format!("{GGUF_KEY}.{name}")));
+        let keys = [(DEFAULT.to_owned(), GGUF_KEY.to_owned())].into_iter().chain(named);
+        let sources = keys.filter_map(|(name, key)| Some((name, file.text(&key)?.to_owned()))).collect();
+        let special_tokens = tokens::special_tokens_of_gguf(file).unwrap_or_default();
+        Self::new(&file.path, sources, BTreeMap::new(), special_tokens)
+    }
+
+    fn new(
+        from: &Path,
+        sources: BTreeMap<String, String>,
+        mut faults: BTreeMap<String, String>,
+        special_tokens: Map<String, Value>,
+    ) -> Option<Self> {
         if sources.is_empty() && faults.is_empty() {
             return None;
         }
@@ -99,9 +128,9 @@ impl ChatTemplate {
             }
         }
         for (name, reason) in &faults {
-            tracing::warn!(folder = %folder.display(), template = name, reason, "the model has a chat template that cannot be used");
+            tracing::warn!(from = %from.display(), template = name, reason, "the model has a chat template that cannot be used");
         }
-        Some(Self { environment, faults, special_tokens: special_tokens(&config.others) })
+        Some(Self { environment, faults, special_tokens })
     }
 
     /// What the model reads of these messages.

@@ -3,6 +3,7 @@
 mod chat;
 mod device;
 mod families;
+mod gguf;
 mod serving;
 
 use std::collections::BTreeMap;

@@ -1,12 +1,15 @@
 //! Text to token ids and back, by Hugging Face's `tokenizer.json`.
 
+mod gguf;
 mod spelling;
 
 use std::path::{Path, PathBuf};
 
+use serde_json::{Map, Value};
 use tokenizers::Tokenizer;
 
 pub(super) use self::spelling::Spelling;
+use super::gguf::Gguf;
 use crate::formats::LoadError;
 
 /// The file's name in a model's folder.
@@ -27,7 +30,21 @@ impl Tokens {
         let path = folder.join(FILE);
         let text =
             std::fs::read(&path).map_err(|error| LoadError::Read { path: path.clone(), reason: error.to_string() })?;
-        let tokenizer = Tokenizer::from_bytes(&text)
+        Self::of(&text, path, vocabulary)
+    }
+
+    /// Of a GGUF file, unless a tokenizer of the other kind stands beside it.
+    pub(super) fn of_gguf(file: &Gguf, vocabulary: usize) -> Result<Self, LoadError> {
+        let folder = file.path.parent().unwrap_or(&file.path);
+        if folder.join(FILE).is_file() {
+            return Self::read(folder, vocabulary);
+        }
+        let text = gguf::json(file)?.to_string();
+        Self::of(text.as_bytes(), file.path.clone(), vocabulary)
+    }
+
+    fn of(text: &[u8], path: PathBuf, vocabulary: usize) -> Result<Self, LoadError> {
+        let tokenizer = Tokenizer::from_bytes(text)
             .map_err(|error| LoadError::Malformed(format!("{}: {error}", path.display())))?;
         let ids = tokenizer.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
         if ids > vocabulary {
@@ -75,4 +92,14 @@ impl Tokens {
     fn fault(&self, error: &impl std::fmt::Display) -> String {
         format!("{}: {error}", self.path.display())
     }
+}
+
+/// Tokens of a GGUF file that end a text.
+pub(super) fn ends_of_gguf(file: &Gguf) -> Result<Vec<u32>, LoadError> {
+    gguf::ends(file)
+}
+
+/// `bos_token` and its like in a GGUF file.
+pub(super) fn special_tokens_of_gguf(file: &Gguf) -> Result<Map<String, Value>, LoadError> {
+    gguf::special_tokens(file)
 }

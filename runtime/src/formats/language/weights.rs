@@ -3,7 +3,9 @@
 //! `model.safetensors`, the same in several files with an index, or torch's own `pytorch_model.bin`. The latter is a
 //! pickle; it is read as data, nothing in it is executed. Names come with and without the name of the whole model
 //! (`transformer.`, `model.`) before them. Values are read when they are taken, so that memory never holds a model twice.
+//! The tensors of a GGUF file are named as in those.
 
+mod gguf;
 mod safetensors;
 
 use std::collections::{BTreeMap, HashMap};
@@ -16,6 +18,8 @@ use serde::Deserialize;
 
 use self::safetensors::Stored;
 use super::compute::{ComputeError, Matrix, MatrixError, Processor, Vector};
+use super::config::Config;
+use super::gguf::Gguf;
 use crate::formats::LoadError;
 
 /// The file of a model that is not split.
@@ -39,6 +43,7 @@ pub(super) struct Weights {
 /// Where a tensor's values are.
 enum Source {
     File(Stored),
+    Gguf(gguf::Stored),
     /// Of torch's own format.
     Memory(candle_core::Tensor),
 }
@@ -46,6 +51,7 @@ enum Source {
 /// A tensor whose rows can be read, in 32-bit floats.
 enum Rows {
     File(Stored),
+    Gguf(gguf::Stored),
     Memory(Vec<f32>),
 }
 
@@ -110,6 +116,19 @@ impl Weights {
         }
     }
 
+    /// The tensors of a GGUF file, by our names.
+    pub(super) fn of_gguf(file: Gguf, config: &Config) -> Result<Self, LoadError> {
+        let architecture = file.architecture()?.to_owned();
+        let mut tensors = HashMap::new();
+        for (theirs, tensor) in file.tensors {
+            // What has no name of ours is found when all others are taken.
+            let name = gguf::name(config.names, &theirs).unwrap_or_else(|| theirs.clone());
+            let stored = gguf::Stored::new(tensor, &theirs, &architecture, config);
+            tensors.insert(name, Source::Gguf(stored));
+        }
+        Ok(Self { tensors, from: file.path, processor: Processor::Host })
+    }
+
     /// The tensors of one file, of the format that its name says.
     pub(super) fn of_file(path: &Path) -> Result<Self, LoadError> {
         let tensors: HashMap<String, Source> = if path.extension().is_some_and(|extension| extension == "safetensors") {
@@ -157,6 +176,8 @@ impl Weights {
     pub(super) fn precision(&self, name: &str) -> Precision {
         match self.tensors.get(name) {
             Some(Source::File(stored)) => stored.precision(),
+            // Neither llama.cpp nor transformers rounds anything of such a model to what its weights can hold.
+            Some(Source::Gguf(_)) => Precision::F32,
             Some(Source::Memory(tensor)) => match tensor.dtype() {
                 candle_core::DType::BF16 => Precision::Bf16,
                 candle_core::DType::F16 => Precision::F16,
@@ -175,9 +196,13 @@ impl Weights {
     pub(super) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LoadError> {
         match self.rows(name, shape)? {
             Rows::Memory(values) => Ok(values),
-            Rows::File(stored) => {
+            rows => {
                 let mut values = vec![0.0; shape.iter().product()];
-                stored.read(0, &mut values).map_err(|error| self.unreadable(name, &error))?;
+                let read = match &rows {
+                    Rows::Gguf(stored) => stored.read(&mut values),
+                    rows => rows.read(0, &mut values),
+                };
+                read.map_err(|error| self.unreadable(name, &error))?;
                 Ok(values)
             }
         }
@@ -201,7 +226,7 @@ impl Weights {
         }
         let precision = match kept {
             Kept::As(precision) => precision,
-            Kept::AsStored => found.first().map_or(Precision::F32, |(rows, _)| rows.precision()),
+            Kept::AsStored => found.iter().map(|(rows, _)| rows.precision()).reduce(both).unwrap_or(Precision::F32),
         };
         let all = parts.iter().map(|(_, rows)| rows).sum();
         let fault = Mutex::new(None);
@@ -256,6 +281,7 @@ impl Weights {
         }
         match source {
             Source::File(stored) => Ok(Rows::File(stored)),
+            Source::Gguf(stored) => Ok(Rows::Gguf(stored)),
             Source::Memory(tensor) => {
                 let values =
                     tensor.to_dtype(candle_core::DType::F32).and_then(|tensor| tensor.flatten_all()?.to_vec1());
@@ -272,6 +298,7 @@ impl Source {
     fn shape(&self) -> Vec<usize> {
         match self {
             Self::File(stored) => stored.shape().to_vec(),
+            Self::Gguf(stored) => stored.shape().to_vec(),
             Self::Memory(tensor) => tensor.dims().to_vec(),
         }
     }
@@ -283,6 +310,7 @@ impl Rows {
     fn precision(&self) -> Precision {
         match self {
             Self::File(stored) => stored.precision(),
+            Self::Gguf(stored) => stored.precision(),
             Self::Memory(_) => Precision::F32,
         }
     }
@@ -291,12 +319,22 @@ impl Rows {
         let start = row * to.len();
         match self {
             Self::File(stored) => stored.read(start, to),
+            Self::Gguf(stored) => stored.read_row(row, to),
             Self::Memory(values) => {
                 let values = values.get(start..start + to.len()).ok_or(std::io::ErrorKind::UnexpectedEof)?;
                 to.copy_from_slice(values);
                 Ok(())
             }
         }
+    }
+}
+
+/// What holds values that come as either without loss.
+fn both(one: Precision, other: Precision) -> Precision {
+    match (one, other) {
+        (one, other) if one == other => one,
+        (Precision::Int8, other) | (other, Precision::Int8) => other,
+        _ => Precision::F32,
     }
 }
 

@@ -8,11 +8,17 @@ use serde_json::Value;
 
 use super::rotary::{self, Rotary};
 use super::{
-    Biases, Caps, Config, Ids, Names, Norm, Positions, Widen, activation, attention_scale, members, names, wanted,
+    Biases, Caps, Config, Ids, Names, Norm, Positions, QueryKeyValue, Widen, activation, attention_scale, members,
+    names, wanted,
 };
 use crate::formats::LoadError;
 
-static NAMES: Names = Names {
+static NAMES: Names = NAMED;
+
+/// The same with one layer for queries, keys and values, as early files of llama.cpp's converter have it.
+pub(super) static FUSED: Names = Names { query_key_value: QueryKeyValue::Fused("self_attn.qkv_proj"), ..NAMED };
+
+const NAMED: Names = Names {
     head_norms: ["self_attn.q_layernorm", "self_attn.k_layernorm"],
     attention_out: "self_attn.dense",
     before_mlp: None,

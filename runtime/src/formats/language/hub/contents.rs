@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::{adapter, config, template, tokens, weights};
+use super::super::{adapter, config, gguf, template, tokens, weights};
 
 /// How a model is asked best, by those who made it.
 const GENERATION: &str = "generation_config.json";
@@ -33,8 +33,18 @@ pub(super) enum Files {
 // === impl Contents ===
 
 impl Contents {
-    /// Whether a folder is that, perhaps without what only an inference needs.
+    /// Whether a folder is that, perhaps without what only an inference needs; or a file, if it is a GGUF file.
     pub(in crate::formats::language) fn is_in(self, folder: &Path) -> bool {
+        match self {
+            Self::Base if !self.is_in_files(folder) && !Self::Adapter.is_in_files(folder) => {
+                gguf::find(folder).is_some()
+            }
+            kind => kind.is_in_files(folder),
+        }
+    }
+
+    /// The same of what has a configuration and weights in files of their own.
+    pub(in crate::formats::language) fn is_in_files(self, folder: &Path) -> bool {
         match self {
             Self::Base => folder.join(config::FILE).is_file() && weights::are_in(folder),
             Self::Adapter => folder.join(adapter::CONFIG).is_file(),
@@ -44,6 +54,7 @@ impl Contents {
     /// Whether nothing is missing that a download would bring. One that was cut leaves a folder that is not whole.
     pub(super) fn is_whole(self, folder: &Path) -> bool {
         match self {
+            Self::Base if !self.is_in_files(folder) => self.is_in(folder),
             Self::Base => {
                 let one = [weights::ONE_FILE, weights::TORCH].iter().any(|name| folder.join(name).is_file());
                 let all = || {
@@ -51,7 +62,7 @@ impl Contents {
                     let files = index.is_file().then(|| weights::files_of_index(&index).ok()).flatten();
                     files.is_some_and(|files| files.iter().all(|name| folder.join(name).is_file()))
                 };
-                self.is_in(folder) && folder.join(tokens::FILE).is_file() && (one || all())
+                folder.join(tokens::FILE).is_file() && (one || all())
             }
             Self::Adapter => self.is_in(folder) && adapter::WEIGHTS.iter().any(|name| folder.join(name).is_file()),
         }
@@ -94,6 +105,9 @@ impl Contents {
     fn hint(self, names: &[String]) -> &'static str {
         let has = |name: &str| names.iter().any(|own| own == name);
         match self {
+            Self::Base if names.iter().any(|name| name.ends_with(".gguf")) => {
+                ": it has GGUF files, of which one is a model: download that and name its path"
+            }
             Self::Base if has(adapter::CONFIG) => ": it is an adapter, not a base",
             Self::Base if has(config::FILE) => ": it can be made with transformers' AutoTokenizer, by save_pretrained",
             Self::Adapter if has(config::FILE) => ": it is a base, not an adapter",
