@@ -1,4 +1,4 @@
-//! Attention of new positions to all that stand before them, for many texts in one call.
+//! Attention of new positions to all that stand before them, or to their whole text, for many texts in one call.
 //!
 //! Scores are made a block of cached positions at a time and folded into a running maximum, sum
 //! and output (the "online softmax" of FlashAttention), so that no matrix of new x all positions
@@ -35,6 +35,9 @@ pub struct Attention<'a> {
     pub slopes: Option<&'a [f32]>,
     /// Sliding window: how many positions a query sees, its own and those right before it.
     pub window: Option<usize>,
+    /// Whether a query also sees the positions behind its own, as an encoder's do. All of them must be in the cache. A
+    /// window then has as many behind it as before it.
+    pub is_bidirectional: bool,
 }
 
 /// The new positions of one text: the last `rows` of its cache, whose keys and values have been
@@ -62,7 +65,7 @@ struct Part<'a> {
 /// Attends from all new positions of all texts, on rayon's current pool.
 ///
 /// `queries` and `output` have the rows of all spans one after the other; `output` is rows x heads x
-/// width. A new position sees itself and what stands before it in its own cache.
+/// width. A new position sees itself and what stands before it in its own cache, or all of that.
 ///
 /// # Errors
 /// If a slice is not as long as the shape asks for, caches differ in their shape or do not divide

@@ -11,6 +11,7 @@ struct Shape {
     alibi: bool,
     window: Option<usize>,
     cap: Option<f32>,
+    both: bool,
     precision: CachePrecision,
 }
 
@@ -60,9 +61,11 @@ impl Text {
         let Shape { heads, kv_heads, width, .. } = shape;
         let kv_head = head / (heads / kv_heads);
         let query = &self.queries[(position * heads + head) * width..][..width];
-        let from = (position + 1).saturating_sub(shape.window.unwrap_or(usize::MAX));
+        let reach = shape.window.unwrap_or(usize::MAX);
+        let from = (position + 1).saturating_sub(reach);
+        let to = if shape.both { position.saturating_add(reach).min(self.length) } else { position + 1 };
         let slope = if shape.alibi { f64::from(slopes(heads)[head]) } else { 0.0 };
-        let scores: Vec<f64> = (from..=position)
+        let scores: Vec<f64> = (from..to)
             .map(|at| {
                 let key = &self.keys[(at * kv_heads + kv_head) * width..][..width];
                 let dot: f64 = query.iter().zip(key).map(|(q, k)| f64::from(*q) * f64::from(*k)).sum();
@@ -75,7 +78,7 @@ impl Text {
         let weights: Vec<f64> = scores.iter().map(|score| (score - greatest).exp()).collect();
         let total: f64 = weights.iter().sum();
         let mut output = vec![0.0; width];
-        for (at, weight) in (from..=position).zip(weights) {
+        for (at, weight) in (from..to).zip(weights) {
             let value = &self.values[(at * kv_heads + kv_head) * width..][..width];
             for (output, value) in output.iter_mut().zip(value) {
                 *output += weight / total * f64::from(*value);
@@ -101,6 +104,7 @@ fn run(instructions: Instructions, shape: Shape, queries: &[f32], spans: &[Span<
         slopes: shape.alibi.then_some(&slopes[..]),
         window: shape.window,
         cap: shape.cap,
+        is_bidirectional: shape.both,
     };
     let mut output = vec![f32::NAN; queries.len()];
     let queries = Heads::contiguous(queries, shape.heads, shape.width);
@@ -114,7 +118,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 
 fn shapes() -> Vec<Shape> {
     let precision = CachePrecision::F32;
-    let base = Shape { heads: 4, kv_heads: 4, width: 64, alibi: true, window: None, cap: None, precision };
+    let base = Shape { heads: 4, kv_heads: 4, width: 64, alibi: true, window: None, cap: None, both: false, precision };
     vec![
         base,
         Shape { precision: CachePrecision::F16, ..base },
@@ -128,9 +132,14 @@ fn shapes() -> Vec<Shape> {
     ]
 }
 
+/// The same where queries see their whole text.
+fn bidirectional_shapes() -> Vec<Shape> {
+    shapes().into_iter().map(|shape| Shape { both: true, ..shape }).collect()
+}
+
 #[test]
 fn attention_is_that_of_double_precision_on_every_path() {
-    for shape in shapes() {
+    for shape in shapes().into_iter().chain(bidirectional_shapes()) {
         for (before, rows) in [(0, 1), (0, 51), (20, 1), (16, 16), (15, 40), (130, 3)] {
             let text = Text::new(shape, before + rows, 100 * before);
             let cache = text.cache(shape, text.length);
@@ -179,6 +188,49 @@ fn a_text_has_the_same_bits_alone_and_in_company_whole_and_step_by_step() {
 }
 
 #[test]
+fn a_text_that_is_seen_whole_has_the_same_bits_alone_in_company_and_query_by_query() {
+    for shape in bidirectional_shapes() {
+        let lengths = [70, 1, 16, 33, 51];
+        let texts: Vec<Text> = lengths.iter().map(|length| Text::new(shape, *length, 1000 * length)).collect();
+        let caches: Vec<Cache> = texts.iter().map(|text| text.cache(shape, text.length)).collect();
+        let row = shape.heads * shape.width;
+        for instructions in Instructions::available() {
+            let mut alone = Vec::new();
+            for (text, cache) in texts.iter().zip(&caches) {
+                let whole = run(instructions, shape, &text.queries, &[Span { cache, rows: text.length }]);
+                for position in 0..text.length {
+                    // The new rows are the last ones, so a query by itself is the first of those from it on.
+                    let rest = text.length - position;
+                    let queries = text.queries(shape, position, text.length);
+                    let from = run(instructions, shape, queries, &[Span { cache, rows: rest }]);
+                    assert!(bits(&from[..row]) == bits(&whole[position * row..][..row]), "{instructions:?} {shape:?}");
+                }
+                alone.extend(whole);
+            }
+            let spans: Vec<Span<'_>> = caches.iter().map(|cache| Span { cache, rows: cache.len() }).collect();
+            let queries: Vec<f32> = texts.iter().flat_map(|text| text.queries.iter().copied()).collect();
+            let together = run(instructions, shape, &queries, &spans);
+            assert!(bits(&together) == bits(&alone), "{instructions:?} {shape:?}");
+        }
+    }
+}
+
+#[test]
+fn what_stands_behind_a_query_changes_it_only_where_it_is_seen() {
+    for (both, is_changed) in [(false, false), (true, true)] {
+        let shape = Shape { both, ..shapes()[0] };
+        let (text, other) = (Text::new(shape, 40, 1), Text::new(shape, 40, 2));
+        let first = |cache: &Cache| {
+            let output = run(Instructions::best(), shape, &text.queries, &[Span { cache, rows: 40 }]);
+            bits(&output[..20 * shape.heads * shape.width])
+        };
+        let mut changed = text.cache(shape, 20);
+        other.append(shape, &mut changed, 20, 40);
+        assert_eq!(first(&changed) != first(&text.cache(shape, 40)), is_changed);
+    }
+}
+
+#[test]
 fn queries_keys_and_values_are_read_where_a_fused_projection_has_them() {
     let shape = shapes()[0];
     let Shape { heads, width, .. } = shape;
@@ -195,7 +247,14 @@ fn queries_keys_and_values_are_read_where_a_fused_projection_has_them() {
     let mut cache = Cache::new(heads, width, shape.precision);
     cache.append(21, part(1), part(2)).unwrap();
     let slopes = slopes(heads);
-    let attention = Attention { heads, scale: scale(width), slopes: Some(&slopes), window: None, cap: None };
+    let attention = Attention {
+        heads,
+        scale: scale(width),
+        slopes: Some(&slopes),
+        window: None,
+        cap: None,
+        is_bidirectional: false,
+    };
     let mut output = vec![0.0; 21 * row];
     attend(&attention, part(0), &[Span { cache: &cache, rows: 21 }], &mut output).unwrap();
     let plain = text.cache(shape, 21);
@@ -225,7 +284,7 @@ fn shapes_that_do_not_fit_are_errors() {
     let text = Text::new(shape, 4, 1);
     let cache = text.cache(shape, 4);
     let row = shape.heads * shape.width;
-    let attention = Attention { heads: 4, scale: 1.0, slopes: None, window: None, cap: None };
+    let attention = Attention { heads: 4, scale: 1.0, slopes: None, window: None, cap: None, is_bidirectional: false };
     let queries = Heads::contiguous(&text.queries, 4, 64);
     let span = Span { cache: &cache, rows: 4 };
     let mut output = vec![0.0; 8 * row];
@@ -255,7 +314,7 @@ proptest! {
         cut in 0_usize..90, window in proptest::option::of(1_usize..40), alibi: bool, cap in proptest::option::of(1.0_f32..9.0),
     ) {
         let cut = cut % length;
-        let shape = Shape { heads: kv_heads * group, kv_heads, width, alibi, window, cap, precision: CachePrecision::F32 };
+        let shape = Shape { heads: kv_heads * group, kv_heads, width, alibi, window, cap, both: false, precision: CachePrecision::F32 };
         let text = Text::new(shape, length, 3);
         for instructions in Instructions::available() {
             let cache = text.cache(shape, length);

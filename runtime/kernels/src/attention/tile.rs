@@ -93,8 +93,11 @@ impl Rows<'_> {
             query.row = self.first_row + row;
             query.head = head;
             query.slope = self.attention.slopes.map_or(0.0, |slopes| slopes[head]);
-            query.to = self.before + row + 1;
-            query.from = query.to - self.attention.window.unwrap_or(query.to).clamp(1, query.to);
+            let own = self.before + row;
+            let reach = self.attention.window.unwrap_or(usize::MAX).max(1);
+            query.from = (own + 1).saturating_sub(reach);
+            query.to =
+                if self.attention.is_bidirectional { own.saturating_add(reach).min(self.cache.len()) } else { own + 1 };
             query.greatest = f32::NEG_INFINITY;
             from = from.min(query.from);
             to = to.max(query.to);
