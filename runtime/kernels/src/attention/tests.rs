@@ -12,6 +12,7 @@ struct Shape {
     window: Option<usize>,
     cap: Option<f32>,
     both: bool,
+    far: bool,
     precision: CachePrecision,
 }
 
@@ -71,7 +72,9 @@ impl Text {
                 let dot: f64 = query.iter().zip(key).map(|(q, k)| f64::from(*q) * f64::from(*k)).sum();
                 let score = dot * f64::from(scale(width));
                 let capped = shape.cap.map_or(score, |cap| f64::from(cap) * (score / f64::from(cap)).tanh());
-                capped + slope * at as f64
+                let place = (head * (2 * REACH - 1) + at + REACH - 1) - position;
+                let distance = if shape.far { f64::from(distances(heads)[place]) } else { 0.0 };
+                capped + slope * at as f64 + distance
             })
             .collect();
         let greatest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -96,14 +99,23 @@ fn slopes(heads: usize) -> Vec<f32> {
     (1..=heads).map(|head| 2.0_f32.powf(-8.0 * head as f32 / heads as f32)).collect()
 }
 
+/// What is said of distances, up to the longest text here.
+const REACH: usize = 150;
+
+fn distances(heads: usize) -> Vec<f32> {
+    (0..heads * (2 * REACH - 1)).map(|index| 2.0 * noise(index + 5_000_011)).collect()
+}
+
 fn run(instructions: Instructions, shape: Shape, queries: &[f32], spans: &[Span<'_>]) -> Vec<f32> {
     let slopes = slopes(shape.heads);
+    let distances = distances(shape.heads);
     let attention = Attention {
         heads: shape.heads,
         scale: scale(shape.width),
         slopes: shape.alibi.then_some(&slopes[..]),
         window: shape.window,
         cap: shape.cap,
+        distances: shape.far.then_some(Distances { values: &distances, reach: REACH }),
         is_bidirectional: shape.both,
     };
     let mut output = vec![f32::NAN; queries.len()];
@@ -118,7 +130,17 @@ fn bits(values: &[f32]) -> Vec<u32> {
 
 fn shapes() -> Vec<Shape> {
     let precision = CachePrecision::F32;
-    let base = Shape { heads: 4, kv_heads: 4, width: 64, alibi: true, window: None, cap: None, both: false, precision };
+    let base = Shape {
+        heads: 4,
+        kv_heads: 4,
+        width: 64,
+        alibi: true,
+        window: None,
+        cap: None,
+        both: false,
+        far: false,
+        precision,
+    };
     vec![
         base,
         Shape { precision: CachePrecision::F16, ..base },
@@ -129,6 +151,8 @@ fn shapes() -> Vec<Shape> {
         Shape { window: Some(17), precision: CachePrecision::F16, ..base },
         Shape { heads: 6, kv_heads: 2, cap: Some(1.5), alibi: false, ..base },
         Shape { width: 20, window: Some(5), cap: Some(50.0), precision: CachePrecision::F16, ..base },
+        Shape { heads: 6, kv_heads: 2, alibi: false, far: true, ..base },
+        Shape { window: Some(17), far: true, ..base },
     ]
 }
 
@@ -253,6 +277,7 @@ fn queries_keys_and_values_are_read_where_a_fused_projection_has_them() {
         slopes: Some(&slopes),
         window: None,
         cap: None,
+        distances: None,
         is_bidirectional: false,
     };
     let mut output = vec![0.0; 21 * row];
@@ -284,7 +309,15 @@ fn shapes_that_do_not_fit_are_errors() {
     let text = Text::new(shape, 4, 1);
     let cache = text.cache(shape, 4);
     let row = shape.heads * shape.width;
-    let attention = Attention { heads: 4, scale: 1.0, slopes: None, window: None, cap: None, is_bidirectional: false };
+    let attention = Attention {
+        heads: 4,
+        scale: 1.0,
+        slopes: None,
+        window: None,
+        cap: None,
+        distances: None,
+        is_bidirectional: false,
+    };
     let queries = Heads::contiguous(&text.queries, 4, 64);
     let span = Span { cache: &cache, rows: 4 };
     let mut output = vec![0.0; 8 * row];
@@ -296,6 +329,10 @@ fn shapes_that_do_not_fit_are_errors() {
     assert!(
         attend(&Attention { slopes: Some(&[1.0]), ..attention }, queries, &[span], &mut output[..4 * row]).is_err()
     );
+    let distances = |values, reach| Attention { distances: Some(Distances { values, reach }), ..attention };
+    assert!(attend(&distances(&[0.0; 28], 4), queries, &[span], &mut output[..4 * row]).is_ok());
+    assert!(attend(&distances(&[0.0; 27], 4), queries, &[span], &mut output[..4 * row]).is_err());
+    assert!(attend(&distances(&[0.0; 20], 3), queries, &[span], &mut output[..4 * row]).is_err());
     assert!(attend(&attention, queries, &[], &mut []).is_ok());
     assert!(attend(&attention, queries, &[Span { cache: &cache, rows: 0 }], &mut []).is_ok());
     let mut cache = Cache::new(4, 64, CachePrecision::F32);
@@ -314,7 +351,7 @@ proptest! {
         cut in 0_usize..90, window in proptest::option::of(1_usize..40), alibi: bool, cap in proptest::option::of(1.0_f32..9.0),
     ) {
         let cut = cut % length;
-        let shape = Shape { heads: kv_heads * group, kv_heads, width, alibi, window, cap, both: false, precision: CachePrecision::F32 };
+        let shape = Shape { heads: kv_heads * group, kv_heads, width, alibi, window, cap, both: false, far: false, precision: CachePrecision::F32 };
         let text = Text::new(shape, length, 3);
         for instructions in Instructions::available() {
             let cache = text.cache(shape, length);
