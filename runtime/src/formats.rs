@@ -84,6 +84,20 @@ pub enum DeviceError {
     },
 }
 
+// === impl LoadError ===
+
+impl LoadError {
+    /// The same of what this file holds.
+    #[cfg(feature = "llm")]
+    fn in_file(self, path: &std::path::Path) -> Self {
+        match self {
+            Self::Malformed(text) => Self::Malformed(format!("{}: {text}", path.display())),
+            Self::Unsupported(text) => Self::Unsupported(format!("{}: {text}", path.display())),
+            read @ Self::Read { .. } => read,
+        }
+    }
+}
+
 /// A kind of model file that the runtime can serve.
 pub trait Format: Send + Sync + 'static {
     /// The name in settings files and metadata, for instance `sklearn`.

@@ -21,6 +21,7 @@
 mod background;
 mod catalogue;
 mod deadline;
+mod embedding;
 mod error;
 mod fingerprint;
 mod grpc;
@@ -50,6 +51,7 @@ pub mod formats;
 
 pub use bytes::Bytes;
 pub use catalogue::Catalogue;
+pub use embedding::{EmbeddingFuture, EmbeddingInput, EmbeddingModel, EmbeddingRequest, Embeddings};
 pub use error::{Error, ErrorKind, Refusal};
 pub use half::{bf16, f16};
 pub use listing::{Listing, State};

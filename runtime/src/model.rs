@@ -12,6 +12,7 @@ use std::sync::Arc;
 use futures_util::{Stream, stream};
 use tokio_util::sync::CancellationToken;
 
+use crate::embedding::EmbeddingModel;
 use crate::error::Error;
 use crate::message::{InferRequest, InferResponse};
 use crate::metrics::{Part, Stopwatch, Timed};
@@ -219,6 +220,11 @@ pub trait Model: Send + Sync + 'static {
 
     /// The same model as one that goes on with texts, if it is a language model.
     fn text(self: Arc<Self>) -> Option<Arc<dyn TextModel>> {
+        None
+    }
+
+    /// The same model as one that makes vectors of texts, if it does.
+    fn embedding(self: Arc<Self>) -> Option<Arc<dyn EmbeddingModel>> {
         None
     }
 

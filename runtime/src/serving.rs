@@ -1,5 +1,6 @@
 //! One inference, whatever wire it came on: find, check, ask, count.
 
+mod embedding;
 mod generation;
 
 #[cfg(test)]

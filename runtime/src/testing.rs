@@ -1,6 +1,7 @@
 //! Models and clients for the tests of this crate.
 
 mod parrot;
+mod ruler;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -25,6 +26,7 @@ use crate::{
 };
 
 pub(crate) use parrot::Parrot;
+pub(crate) use ruler::Ruler;
 
 /// Longer than anything here takes, shorter than a test run that hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

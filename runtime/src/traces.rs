@@ -140,6 +140,11 @@ impl Trace {
         self.computed(started, measured, counts);
     }
 
+    /// The model has made vectors of texts that came to it at this moment.
+    pub(crate) fn embedded(&self, started: Instant, measured: Measured, texts: usize, tokens: usize) {
+        self.computed(started, measured, [("modelway.rows", texts), ("gen_ai.usage.input_tokens", tokens)]);
+    }
+
     fn computed<const N: usize>(&self, started: Instant, measured: Measured, counts: [(&'static str, usize); N]) {
         let Some(recording) = &self.0 else { return };
         let attribute = |(name, count): (_, usize)| KeyValue::new(name, i64::try_from(count).unwrap_or(i64::MAX));

@@ -1,9 +1,9 @@
 """Asks a server by OpenAI's own client, and checks what it gives.
 
-    openai_client.py BASE_URL MODEL [--chat] [--prompt TEXT] [--other MODEL] [--header NAME]
+    openai_client.py BASE_URL MODEL [--chat] [--prompt TEXT] [--other MODEL] [--embedder MODEL] [--header NAME]
 
 BASE_URL ends with /v1 or /openai/v1. With --chat the model is asked for chats, too: it needs a chat template. --other is a
-model there that is no language model. --header must stand in answers (x-modelway-served unless said otherwise).
+model there that is no language model. --embedder is one that makes vectors. --header must stand in answers (x-modelway-served unless said otherwise).
 Nothing is assumed of the model but that it is greedy at temperature 0. Prints a line a check; the status is 0 only if
 every one holds.
 """
@@ -22,6 +22,7 @@ class Checks:
         self.model = arguments.model
         self.prompt = arguments.prompt
         self.other = arguments.other
+        self.embedder = arguments.embedder
         self.header = arguments.header
         self.base_url = arguments.base_url
         self.client = openai.OpenAI(base_url=self.base_url, api_key="none", max_retries=0, timeout=60)
@@ -163,7 +164,7 @@ def mistakes_are_the_clients_errors(checks: Checks) -> None:
     error = fails(openai.BadRequestError, checks.chat, response_format={"type": "json_object"})
     assert error.param == "response_format", error
     fails(openai.NotFoundError, checks.client.models.retrieve, "no-such-model")
-    fails(openai.NotFoundError, checks.client.embeddings.create, model=checks.model, input="a")
+    fails(openai.BadRequestError, checks.client.embeddings.create, model=checks.model, input="a")
     if checks.other:
         fails(openai.BadRequestError, checks.greedy, model=checks.other)
 
@@ -211,6 +212,34 @@ def many_at_once_get_what_each_gets_alone(checks: Checks) -> None:
     assert together == alone, (together, alone)
 
 
+def texts_have_vectors(checks: Checks) -> None:
+    texts = [checks.prompt, "a", checks.prompt * 2]
+    create = checks.client.embeddings.create
+    # The client asks for base64, unless told otherwise.
+    answer = create(model=checks.embedder, input=texts)
+    assert answer.object == "list" and answer.model == checks.embedder, answer
+    assert [item.index for item in answer.data] == [0, 1, 2], answer
+    width = len(answer.data[0].embedding)
+    assert width > 0 and all(len(item.embedding) == width for item in answer.data), answer
+    assert answer.usage.prompt_tokens == answer.usage.total_tokens > 3, answer.usage
+    floats = create(model=checks.embedder, input=texts, encoding_format="float")
+    assert floats.usage == answer.usage, floats.usage
+    for item, float_item, text in zip(answer.data, floats.data, texts):
+        (alone,) = create(model=checks.embedder, input=text).data
+        assert alone.embedding == item.embedding, text
+        pairs = zip(item.embedding, float_item.embedding)
+        assert all(math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-9) for one, other in pairs), text
+    (by_tokens,) = create(model=checks.embedder, input=[5, 6, 7]).data
+    assert create(model=checks.embedder, input=[[5, 6, 7], [5]]).data[0].embedding == by_tokens.embedding
+    assert len(create(model=checks.embedder, input="a", dimensions=width).data[0].embedding) == width
+    error = fails(openai.BadRequestError, create, model=checks.embedder, input=[])
+    assert (error.param, error.type) == ("input", "invalid_request_error"), error
+    error = fails(openai.BadRequestError, create, model=checks.embedder, input=["a", "too long " * 40_000])
+    assert "text 1 has" in error.message, error
+    fails(openai.NotFoundError, create, model="no-such-model", input="a")
+    fails(openai.BadRequestError, checks.greedy, model=checks.embedder)
+
+
 def fails(kind: type[openai.APIStatusError], call, *arguments, **more) -> openai.APIStatusError:
     try:
         call(*arguments, **more)
@@ -244,11 +273,13 @@ def main() -> int:
     parser.add_argument("--chat", action="store_true")
     parser.add_argument("--prompt", default="Every day is a new beginning")
     parser.add_argument("--other")
+    parser.add_argument("--embedder")
     parser.add_argument("--header", default="x-modelway-served")
     arguments = parser.parse_args()
     checks = Checks(arguments)
     failed = 0
-    for check in (*COMPLETIONS, *(CHATS if arguments.chat else ())):
+    embeddings = (texts_have_vectors,) if arguments.embedder else ()
+    for check in (*COMPLETIONS, *(CHATS if arguments.chat else ()), *embeddings):
         try:
             check(checks)
             print(f"ok      {check.__name__}", flush=True)

@@ -2,7 +2,8 @@
 
     language_check.py
 
-What transformers and PEFT answer stands in tests/data/language (example.json, golden.json). Prints a table; the
+What transformers and PEFT answer stands in tests/data/language (example.json, golden.json), what sentence-transformers
+answers in tests/data/embeddings. Prints a table; the
 status is 0 only if every row holds.
 """
 
@@ -25,7 +26,10 @@ LANGUAGE = Path(__file__).resolve().parent.parent / "data" / "language"
 EXAMPLE = json.loads((LANGUAGE / "example.json").read_text())
 GOLDEN = json.loads((LANGUAGE / "golden.json").read_text())
 
+EMBEDDINGS = json.loads((LANGUAGE.parent / "embeddings" / "golden.json").read_text())
+
 MODEL = "peft-demo"
+EMBEDDER = "embedder"
 TEXT = EXAMPLE["text"]
 ANSWER = EXAMPLE["answer"]
 PROMPT = f"{EXAMPLE['column']} : {TEXT} Label : "
@@ -134,6 +138,44 @@ def generate(gateway: Gateway) -> Row:
     return Row("Triton's generate", f"200 {NEW!r}", f"{answer.status} {text!r}", (answer.status, text) == (200, NEW))
 
 
+def embeddings(gateway: Gateway) -> Row:
+    """The client asks for base64; the gateway gives the model another name."""
+    texts, expected = vectors_of_sentence_transformers()
+    answer = gateway.openai.embeddings.create(model=EMBEDDER, input=texts, extra_body={"truncate": True})
+    seen = numpy.array([item.embedding for item in answer.data])
+    tokens = answer.usage.prompt_tokens
+    return Row(
+        "openai client, embeddings",
+        f"{len(texts)} vectors, as sentence-transformers",
+        f"{len(seen)} vectors, off by {difference(seen, expected):.0e}, {tokens} tokens",
+        difference(seen, expected) < 1e-5 and answer.model == EMBEDDER and tokens > len(texts),
+    )
+
+
+def embeddings_as_tensors(gateway: Gateway) -> Row:
+    texts, expected = vectors_of_sentence_transformers()
+    client = tritonclient.grpc.InferenceServerClient(gateway.address)
+    tensor = tritonclient.grpc.InferInput("content", [len(texts)], "BYTES")
+    tensor.set_data_from_numpy(numpy.array([text.encode() for text in texts], dtype=numpy.object_))
+    seen = client.infer(EMBEDDER, [tensor], parameters={"truncate": True}).as_numpy("output-0")
+    client.close()
+    tensor = {"name": "content", "shape": [len(texts)], "datatype": "BYTES", "data": texts}
+    answer = gateway.rest.infer(EMBEDDER, {"parameters": {"truncate": True}, "inputs": [tensor]})
+    by_rest = numpy.array(answer.body["outputs"][0]["data"], dtype=numpy.float32).reshape(seen.shape)
+    holds = seen.dtype == numpy.float32 and difference(seen, expected) < 1e-5 and (by_rest == seen).all()
+    return Row("the same as tensors, gRPC and REST", f"FP32 {list(expected.shape)}", f"{seen.dtype} {list(seen.shape)}", bool(holds))
+
+
+def vectors_of_sentence_transformers() -> tuple[list[str], numpy.ndarray]:
+    answers = list(EMBEDDINGS["models"]["bert"]["answers"].values())
+    vectors = [numpy.frombuffer(base64.b64decode(answer["vector"]), dtype="<f4") for answer in answers]
+    return [answer["text"] for answer in answers], numpy.array(vectors)
+
+
+def difference(seen: numpy.ndarray, expected: numpy.ndarray) -> float:
+    return float(numpy.abs(seen - expected).max())
+
+
 def wrong(gateway: Gateway) -> Row:
     """A prompt over the limit, as the openai client sees it."""
     try:
@@ -160,7 +202,7 @@ def many_at_once(gateway: Gateway) -> Row:
 
 CHECKS = (
     the_example, without_the_adapter, another_adapter, several_texts, by_grpc, by_grpc_stream, completion,
-    completion_stream, generate, wrong, many_at_once,
+    completion_stream, generate, embeddings, embeddings_as_tensors, wrong, many_at_once,
 )  # fmt: skip
 
 

@@ -2,8 +2,8 @@
 
     language_models.py FOLDER
 
-The weights are the small ones that the tests are made with (tests/data/language), which transformers and PEFT wrote:
-a BLOOM, and adapters for it. What is written here is what a user writes: the folders, and the settings that make a
+The weights are the small ones that the tests are made with (tests/data/language, tests/data/embeddings), which
+transformers, PEFT and sentence-transformers wrote: a BLOOM, adapters for it, and a BERT that makes vectors. What is written here is what a user writes: the folders, and the settings that make a
 model of an adapter.
 """
 
@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 
 LANGUAGE = Path(__file__).resolve().parent.parent / "data" / "language"
+
+EMBEDDER = LANGUAGE.parent / "embeddings" / "bert"
 
 BASE = "bloom"
 # Of ModelMesh's example: texts of a data set's column, which end with padding.
@@ -27,6 +29,7 @@ def main() -> None:
     for name, adapter in ADAPTERS.items():
         shutil.copytree(LANGUAGE / adapter, models / name)
         write_settings(models / name, SETTINGS)
+    shutil.copytree(EMBEDDER, models / "tiny-bert")
     # The same prompts without an adapter: what is to differ.
     (models / "without-adapter").mkdir()
     write_settings(models / "without-adapter", SETTINGS)

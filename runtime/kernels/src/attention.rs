@@ -1,4 +1,4 @@
-//! Attention of new positions to all that stand before them, for many texts in one call.
+//! Attention of new positions to all that stand before them, or to their whole text, for many texts in one call.
 //!
 //! Scores are made a block of cached positions at a time and folded into a running maximum, sum
 //! and output (the "online softmax" of FlashAttention), so that no matrix of new x all positions
@@ -35,6 +35,20 @@ pub struct Attention<'a> {
     pub slopes: Option<&'a [f32]>,
     /// Sliding window: how many positions a query sees, its own and those right before it.
     pub window: Option<usize>,
+    /// What is added to a score for how far the key is from the query.
+    pub distances: Option<Distances<'a>>,
+    /// Whether a query also sees the positions behind its own, as an encoder's do. All of them must be in the cache. A
+    /// window then has as many behind it as before it.
+    pub is_bidirectional: bool,
+}
+
+/// For each head and each distance of a key from a query what is added to their score (T5's and MPNet's relative bias).
+#[derive(Clone, Copy, Debug)]
+pub struct Distances<'a> {
+    /// For each head `2 x reach - 1` values: of keys `reach - 1` before the query, up to as many behind it.
+    pub values: &'a [f32],
+    /// The first distance that there is no value for. No text is longer.
+    pub reach: usize,
 }
 
 /// The new positions of one text: the last `rows` of its cache, whose keys and values have been
@@ -62,7 +76,7 @@ struct Part<'a> {
 /// Attends from all new positions of all texts, on rayon's current pool.
 ///
 /// `queries` and `output` have the rows of all spans one after the other; `output` is rows x heads x
-/// width. A new position sees itself and what stands before it in its own cache.
+/// width. A new position sees itself and what stands before it in its own cache, or all of that.
 ///
 /// # Errors
 /// If a slice is not as long as the shape asks for, caches differ in their shape or do not divide
@@ -95,6 +109,11 @@ pub(crate) fn attend_with(
     queries.check("values of the queries (to the end of the last head)", rows, heads, width)?;
     if let Some(slopes) = attention.slopes {
         check("ALiBi slopes (heads)", slopes.len(), heads)?;
+    }
+    if let Some(Distances { values, reach }) = attention.distances {
+        check("values of distances (heads x (2 x reach - 1))", values.len(), heads * (2 * reach).saturating_sub(1))?;
+        let longest = spans.iter().map(|span| span.cache.len()).max().unwrap_or(0);
+        check_at_least("reach of the distances (positions of the longest cache)", reach, longest)?;
     }
     let group = heads / kv_heads.max(1);
     let rows_of_part = (ROWS / group.max(1)).max(1);

@@ -34,7 +34,7 @@ mod testing;
 
 pub use activation::Activation;
 pub use argmax::argmax;
-pub use attention::{Attention, Cache, CachePrecision, Span, attend};
+pub use attention::{Attention, Cache, CachePrecision, Distances, Span, attend};
 pub use cap::soft_cap;
 pub use instructions::Instructions;
 pub use matrix::{Matrix, PackError, Precision, Values};

@@ -1,9 +1,12 @@
-//! Causal language models as Hugging Face's libraries save them, and PEFT's adapters for them.
+//! Causal language models as Hugging Face's libraries save them, and PEFT's adapters for them; and models that make vectors
+//! of texts.
 //!
 //! ```text
 //! config.json ─┐
 //! weights ─────┴▶ decoder ◀─ adapter      text ─ tokens ─▶ engine ─▶ decoder (one cache a text) ─ tokens ─▶ text
 //! ```
+//!
+//! Beside the decoder stands the encoder of [`embedder`]s, with the same readers of weights and texts.
 //!
 //! The decoder is our own, over kernels of our own: a text's cache is the text's, so that texts of different lengths
 //! share one step, and the models of a base share it.
@@ -15,9 +18,12 @@ mod cache;
 mod compute;
 mod config;
 mod decoder;
+mod embedder;
+mod encoder;
 mod engine;
 mod gguf;
 mod hub;
+mod parameters;
 mod places;
 mod serve;
 mod settings;
@@ -34,6 +40,7 @@ use self::adapter::Adapter;
 use self::base::Bases;
 use self::compute::Processor;
 use self::decoder::Decoder;
+use self::embedder::Embedder;
 use self::hub::{Hub, HubOptions};
 use self::serve::LanguageModel;
 use self::settings::Settings;
@@ -115,8 +122,9 @@ impl Format for LanguageFormat {
         true
     }
 
-    fn device(&self, _files: &ModelFiles) -> Device {
-        self.bases.processor().device()
+    fn device(&self, files: &ModelFiles) -> Device {
+        // Embedders compute on the host.
+        if encoder::is_in(&files.path) { Device::Cpu } else { self.bases.processor().device() }
     }
 
     fn expected_bytes(&self, files: &ModelFiles, stored: u64) -> u64 {
@@ -127,6 +135,9 @@ impl Format for LanguageFormat {
     fn load(&self, files: &ModelFiles) -> Result<Arc<dyn Model>, LoadError> {
         let settings = self.settings(files)?;
         let found = places::find(&files.path, &settings, &self.hub)?;
+        if found.adapter.is_none() && encoder::is_in(&found.base) {
+            return Ok(Arc::new(Embedder::load(&found.base, &settings)?));
+        }
         let base = self.bases.get(&found.base, &settings)?;
         let adapter = found.adapter.map(|folder| Adapter::load(&folder, &base.core.decoder)).transpose()?;
         Ok(Arc::new(LanguageModel::new(base, adapter, settings)))

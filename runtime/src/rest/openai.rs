@@ -1,11 +1,12 @@
-//! OpenAI's protocol, under `/v1` and, as KServe has it, `/openai/v1`: completions, chat completions, models.
+//! OpenAI's protocol, under `/v1` and, as KServe has it, `/openai/v1`: completions, chat completions, embeddings, models.
 //!
 //! Requests are read as vLLM reads them: members that nobody knows are passed over, those that are known and not served
-//! are refused by name. Embeddings are not served yet: their place is a module beside `completions`.
+//! are refused by name.
 
 mod answer;
 mod chat;
 mod completions;
+mod embeddings;
 mod logprobs;
 mod members;
 mod models;
@@ -21,7 +22,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::{any, get, post};
-use http::{Method, Uri};
+use http::{HeaderMap, Method, Uri};
 use serde::Serialize;
 
 use crate::deadline::Deadline;
@@ -90,6 +91,7 @@ pub(super) fn routes() -> Router<Arc<Rest>> {
         routes = routes
             .route(&format!("{prefix}/completions"), post(respond::<completions::Completions>))
             .route(&format!("{prefix}/chat/completions"), post(respond::<chat::Chat>))
+            .route(&format!("{prefix}/embeddings"), post(embeddings::respond))
             .route(&format!("{prefix}/models"), get(models::list))
             // Names of models may have slashes in them.
             .route(&format!("{prefix}/models/{{*model}}"), get(models::one))
@@ -119,14 +121,8 @@ async fn answer<D: Dialect>(
     let asked: Asked<D> = offload::run(body.len(), move || Ok(D::read(&body))).await??;
 
     let called = asked.model.unwrap_or_default();
-    let (model, version) = routing.apply(&called, None);
-    if model.is_empty() {
-        let error = Error::invalid("the request names no model: GET /v1/models lists them");
-        return Err(Problem::of("model", error));
-    }
-    let deadline = Deadline::from_headers(&parts.headers).moment();
     let trace = Trace::of(&parts.extensions);
-    let loaded = trace.find(rest.serving.catalogue().find_before(deadline, model, version)).await?;
+    let loaded = find(rest, &parts.headers, &routing, &called, &trace).await?;
     *served = Some(loaded.clone());
 
     let head = Head::new::<D>(routing.name_in_answer(&called).to_owned());
@@ -138,9 +134,26 @@ async fn answer<D: Dialect>(
     }
 }
 
+/// The model that is meant, in memory.
+async fn find(
+    rest: &Rest,
+    headers: &HeaderMap,
+    routing: &Routing,
+    called: &str,
+    trace: &Trace,
+) -> Result<Arc<Loaded>, Problem> {
+    let (model, version) = routing.apply(called, None);
+    if model.is_empty() {
+        let error = Error::invalid("the request names no model: GET /v1/models lists them");
+        return Err(Problem::of("model", error));
+    }
+    let deadline = Deadline::from_headers(headers).moment();
+    Ok(trace.find(rest.serving.catalogue().find_before(deadline, model, version)).await?)
+}
+
 async fn unknown_path(method: Method, uri: Uri) -> Response {
     let text = format!(
-        "{method} '{}' is not served: there are completions, chat/completions and models under /v1 and /openai/v1",
+        "{method} '{}' is not served: there are completions, chat/completions, embeddings and models under /v1 and /openai/v1",
         uri.path()
     );
     Problem::unknown_path(Error::not_found(text)).response()

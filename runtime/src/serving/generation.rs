@@ -50,10 +50,12 @@ impl Serving {
         let watch = Stopwatch::start(account.counters().clone(), started);
         let Some(model) = loaded.model().clone().text() else {
             account.ended(Outcome::Other, started.elapsed(), watch.measured());
-            let text = format!(
-                "model '{0}' is not a language model: ask it for tensors, by POST /v2/models/{0}/infer or gRPC",
-                loaded.name()
-            );
+            let name = loaded.name();
+            let otherwise = match loaded.model().clone().embedding() {
+                Some(_) => "embeddings, by POST /v1/embeddings".to_owned(),
+                None => format!("tensors, by POST /v2/models/{name}/infer or gRPC"),
+            };
+            let text = format!("model '{name}' is not a language model: ask it for {otherwise}");
             return Err(Error::invalid(text));
         };
         let cancelled = CancellationToken::new();

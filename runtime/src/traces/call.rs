@@ -32,6 +32,7 @@ impl Call {
             }
             "/v1/completions" | "/openai/v1/completions" => ("POST /v1/completions", Protocol::Rest),
             "/v1/chat/completions" | "/openai/v1/chat/completions" => ("POST /v1/chat/completions", Protocol::Rest),
+            "/v1/embeddings" | "/openai/v1/embeddings" => ("POST /v1/embeddings", Protocol::Rest),
             path => {
                 let (model, verb) = path.strip_prefix("/v2/models/")?.rsplit_once('/')?;
                 let is_versioned = model.contains("/versions/");

@@ -10,6 +10,7 @@ fn only_inferences_have_spans_and_their_names_have_no_model_in_them() {
     assert_eq!(name(post, "/v2/models/a/versions/2/infer"), versioned);
     assert_eq!(name(post, "/v2/models/a/generate_stream"), Some("POST /v2/models/{model}/generate_stream"));
     assert_eq!(name(post, "/openai/v1/chat/completions"), Some("POST /v1/chat/completions"));
+    assert_eq!(name(post, "/openai/v1/embeddings"), Some("POST /v1/embeddings"));
     let grpc = "/inference.GRPCInferenceService/ModelInfer";
     assert_eq!(Call::of(post, grpc).map(|call| call.protocol), Some(Protocol::Grpc));
     for other in ["/v2/models/a", "/v2/health/ready", "/grpc.health.v1.Health/Check", "/metrics"] {

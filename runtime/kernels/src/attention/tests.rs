@@ -11,6 +11,8 @@ struct Shape {
     alibi: bool,
     window: Option<usize>,
     cap: Option<f32>,
+    both: bool,
+    far: bool,
     precision: CachePrecision,
 }
 
@@ -60,22 +62,26 @@ impl Text {
         let Shape { heads, kv_heads, width, .. } = shape;
         let kv_head = head / (heads / kv_heads);
         let query = &self.queries[(position * heads + head) * width..][..width];
-        let from = (position + 1).saturating_sub(shape.window.unwrap_or(usize::MAX));
+        let reach = shape.window.unwrap_or(usize::MAX);
+        let from = (position + 1).saturating_sub(reach);
+        let to = if shape.both { position.saturating_add(reach).min(self.length) } else { position + 1 };
         let slope = if shape.alibi { f64::from(slopes(heads)[head]) } else { 0.0 };
-        let scores: Vec<f64> = (from..=position)
+        let scores: Vec<f64> = (from..to)
             .map(|at| {
                 let key = &self.keys[(at * kv_heads + kv_head) * width..][..width];
                 let dot: f64 = query.iter().zip(key).map(|(q, k)| f64::from(*q) * f64::from(*k)).sum();
                 let score = dot * f64::from(scale(width));
                 let capped = shape.cap.map_or(score, |cap| f64::from(cap) * (score / f64::from(cap)).tanh());
-                capped + slope * at as f64
+                let place = (head * (2 * REACH - 1) + at + REACH - 1) - position;
+                let distance = if shape.far { f64::from(distances(heads)[place]) } else { 0.0 };
+                capped + slope * at as f64 + distance
             })
             .collect();
         let greatest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let weights: Vec<f64> = scores.iter().map(|score| (score - greatest).exp()).collect();
         let total: f64 = weights.iter().sum();
         let mut output = vec![0.0; width];
-        for (at, weight) in (from..=position).zip(weights) {
+        for (at, weight) in (from..to).zip(weights) {
             let value = &self.values[(at * kv_heads + kv_head) * width..][..width];
             for (output, value) in output.iter_mut().zip(value) {
                 *output += weight / total * f64::from(*value);
@@ -93,14 +99,24 @@ fn slopes(heads: usize) -> Vec<f32> {
     (1..=heads).map(|head| 2.0_f32.powf(-8.0 * head as f32 / heads as f32)).collect()
 }
 
+/// What is said of distances, up to the longest text here.
+const REACH: usize = 150;
+
+fn distances(heads: usize) -> Vec<f32> {
+    (0..heads * (2 * REACH - 1)).map(|index| 2.0 * noise(index + 5_000_011)).collect()
+}
+
 fn run(instructions: Instructions, shape: Shape, queries: &[f32], spans: &[Span<'_>]) -> Vec<f32> {
     let slopes = slopes(shape.heads);
+    let distances = distances(shape.heads);
     let attention = Attention {
         heads: shape.heads,
         scale: scale(shape.width),
         slopes: shape.alibi.then_some(&slopes[..]),
         window: shape.window,
         cap: shape.cap,
+        distances: shape.far.then_some(Distances { values: &distances, reach: REACH }),
+        is_bidirectional: shape.both,
     };
     let mut output = vec![f32::NAN; queries.len()];
     let queries = Heads::contiguous(queries, shape.heads, shape.width);
@@ -114,7 +130,17 @@ fn bits(values: &[f32]) -> Vec<u32> {
 
 fn shapes() -> Vec<Shape> {
     let precision = CachePrecision::F32;
-    let base = Shape { heads: 4, kv_heads: 4, width: 64, alibi: true, window: None, cap: None, precision };
+    let base = Shape {
+        heads: 4,
+        kv_heads: 4,
+        width: 64,
+        alibi: true,
+        window: None,
+        cap: None,
+        both: false,
+        far: false,
+        precision,
+    };
     vec![
         base,
         Shape { precision: CachePrecision::F16, ..base },
@@ -125,12 +151,19 @@ fn shapes() -> Vec<Shape> {
         Shape { window: Some(17), precision: CachePrecision::F16, ..base },
         Shape { heads: 6, kv_heads: 2, cap: Some(1.5), alibi: false, ..base },
         Shape { width: 20, window: Some(5), cap: Some(50.0), precision: CachePrecision::F16, ..base },
+        Shape { heads: 6, kv_heads: 2, alibi: false, far: true, ..base },
+        Shape { window: Some(17), far: true, ..base },
     ]
+}
+
+/// The same where queries see their whole text.
+fn bidirectional_shapes() -> Vec<Shape> {
+    shapes().into_iter().map(|shape| Shape { both: true, ..shape }).collect()
 }
 
 #[test]
 fn attention_is_that_of_double_precision_on_every_path() {
-    for shape in shapes() {
+    for shape in shapes().into_iter().chain(bidirectional_shapes()) {
         for (before, rows) in [(0, 1), (0, 51), (20, 1), (16, 16), (15, 40), (130, 3)] {
             let text = Text::new(shape, before + rows, 100 * before);
             let cache = text.cache(shape, text.length);
@@ -179,6 +212,49 @@ fn a_text_has_the_same_bits_alone_and_in_company_whole_and_step_by_step() {
 }
 
 #[test]
+fn a_text_that_is_seen_whole_has_the_same_bits_alone_in_company_and_query_by_query() {
+    for shape in bidirectional_shapes() {
+        let lengths = [70, 1, 16, 33, 51];
+        let texts: Vec<Text> = lengths.iter().map(|length| Text::new(shape, *length, 1000 * length)).collect();
+        let caches: Vec<Cache> = texts.iter().map(|text| text.cache(shape, text.length)).collect();
+        let row = shape.heads * shape.width;
+        for instructions in Instructions::available() {
+            let mut alone = Vec::new();
+            for (text, cache) in texts.iter().zip(&caches) {
+                let whole = run(instructions, shape, &text.queries, &[Span { cache, rows: text.length }]);
+                for position in 0..text.length {
+                    // The new rows are the last ones, so a query by itself is the first of those from it on.
+                    let rest = text.length - position;
+                    let queries = text.queries(shape, position, text.length);
+                    let from = run(instructions, shape, queries, &[Span { cache, rows: rest }]);
+                    assert!(bits(&from[..row]) == bits(&whole[position * row..][..row]), "{instructions:?} {shape:?}");
+                }
+                alone.extend(whole);
+            }
+            let spans: Vec<Span<'_>> = caches.iter().map(|cache| Span { cache, rows: cache.len() }).collect();
+            let queries: Vec<f32> = texts.iter().flat_map(|text| text.queries.iter().copied()).collect();
+            let together = run(instructions, shape, &queries, &spans);
+            assert!(bits(&together) == bits(&alone), "{instructions:?} {shape:?}");
+        }
+    }
+}
+
+#[test]
+fn what_stands_behind_a_query_changes_it_only_where_it_is_seen() {
+    for (both, is_changed) in [(false, false), (true, true)] {
+        let shape = Shape { both, ..shapes()[0] };
+        let (text, other) = (Text::new(shape, 40, 1), Text::new(shape, 40, 2));
+        let first = |cache: &Cache| {
+            let output = run(Instructions::best(), shape, &text.queries, &[Span { cache, rows: 40 }]);
+            bits(&output[..20 * shape.heads * shape.width])
+        };
+        let mut changed = text.cache(shape, 20);
+        other.append(shape, &mut changed, 20, 40);
+        assert_eq!(first(&changed) != first(&text.cache(shape, 40)), is_changed);
+    }
+}
+
+#[test]
 fn queries_keys_and_values_are_read_where_a_fused_projection_has_them() {
     let shape = shapes()[0];
     let Shape { heads, width, .. } = shape;
@@ -195,7 +271,15 @@ fn queries_keys_and_values_are_read_where_a_fused_projection_has_them() {
     let mut cache = Cache::new(heads, width, shape.precision);
     cache.append(21, part(1), part(2)).unwrap();
     let slopes = slopes(heads);
-    let attention = Attention { heads, scale: scale(width), slopes: Some(&slopes), window: None, cap: None };
+    let attention = Attention {
+        heads,
+        scale: scale(width),
+        slopes: Some(&slopes),
+        window: None,
+        cap: None,
+        distances: None,
+        is_bidirectional: false,
+    };
     let mut output = vec![0.0; 21 * row];
     attend(&attention, part(0), &[Span { cache: &cache, rows: 21 }], &mut output).unwrap();
     let plain = text.cache(shape, 21);
@@ -225,7 +309,15 @@ fn shapes_that_do_not_fit_are_errors() {
     let text = Text::new(shape, 4, 1);
     let cache = text.cache(shape, 4);
     let row = shape.heads * shape.width;
-    let attention = Attention { heads: 4, scale: 1.0, slopes: None, window: None, cap: None };
+    let attention = Attention {
+        heads: 4,
+        scale: 1.0,
+        slopes: None,
+        window: None,
+        cap: None,
+        distances: None,
+        is_bidirectional: false,
+    };
     let queries = Heads::contiguous(&text.queries, 4, 64);
     let span = Span { cache: &cache, rows: 4 };
     let mut output = vec![0.0; 8 * row];
@@ -237,6 +329,10 @@ fn shapes_that_do_not_fit_are_errors() {
     assert!(
         attend(&Attention { slopes: Some(&[1.0]), ..attention }, queries, &[span], &mut output[..4 * row]).is_err()
     );
+    let distances = |values, reach| Attention { distances: Some(Distances { values, reach }), ..attention };
+    assert!(attend(&distances(&[0.0; 28], 4), queries, &[span], &mut output[..4 * row]).is_ok());
+    assert!(attend(&distances(&[0.0; 27], 4), queries, &[span], &mut output[..4 * row]).is_err());
+    assert!(attend(&distances(&[0.0; 20], 3), queries, &[span], &mut output[..4 * row]).is_err());
     assert!(attend(&attention, queries, &[], &mut []).is_ok());
     assert!(attend(&attention, queries, &[Span { cache: &cache, rows: 0 }], &mut []).is_ok());
     let mut cache = Cache::new(4, 64, CachePrecision::F32);
@@ -255,7 +351,7 @@ proptest! {
         cut in 0_usize..90, window in proptest::option::of(1_usize..40), alibi: bool, cap in proptest::option::of(1.0_f32..9.0),
     ) {
         let cut = cut % length;
-        let shape = Shape { heads: kv_heads * group, kv_heads, width, alibi, window, cap, precision: CachePrecision::F32 };
+        let shape = Shape { heads: kv_heads * group, kv_heads, width, alibi, window, cap, both: false, far: false, precision: CachePrecision::F32 };
         let text = Text::new(shape, length, 3);
         for instructions in Instructions::available() {
             let cache = text.cache(shape, length);

@@ -1,7 +1,7 @@
 //! A few queries of one head against the blocks of its cache.
 
-use super::Attention;
 use super::cache::{BLOCK, Cache, CachePrecision, padded};
+use super::{Attention, Distances};
 use crate::cap::capped;
 use crate::columns::Columns;
 use crate::instructions::Task;
@@ -36,6 +36,8 @@ pub(super) struct Rows<'a> {
 struct Query {
     row: usize,
     head: usize,
+    /// Its own position.
+    own: usize,
     slope: f32,
     /// Positions that it sees: from, and up to and without.
     from: usize,
@@ -93,8 +95,12 @@ impl Rows<'_> {
             query.row = self.first_row + row;
             query.head = head;
             query.slope = self.attention.slopes.map_or(0.0, |slopes| slopes[head]);
-            query.to = self.before + row + 1;
-            query.from = query.to - self.attention.window.unwrap_or(query.to).clamp(1, query.to);
+            let own = self.before + row;
+            query.own = own;
+            let reach = self.attention.window.unwrap_or(usize::MAX).max(1);
+            query.from = (own + 1).saturating_sub(reach);
+            query.to =
+                if self.attention.is_bidirectional { own.saturating_add(reach).min(self.cache.len()) } else { own + 1 };
             query.greatest = f32::NEG_INFINITY;
             from = from.min(query.from);
             to = to.max(query.to);
@@ -301,6 +307,9 @@ impl Query {
             simd.write(&mut scores[lane..], score);
             lane += S::LANES;
         }
+        if let Some(distances) = &attention.distances {
+            self.add_distances(distances, start + seen.start, &mut scores[seen.clone()]);
+        }
         // What the query does not see gets no weight.
         if seen.len() < BLOCK {
             for (position, score) in scores.iter_mut().enumerate() {
@@ -329,6 +338,17 @@ impl Query {
         }
         self.sum = self.sum * shrink + simd.sum_lanes(weights);
         shrink
+    }
+
+    /// Adds what the distance says to the scores of the positions from `start` on, which the query sees.
+    #[inline(always)]
+    fn add_distances(&self, distances: &Distances<'_>, start: usize, scores: &mut [f32]) {
+        let of_head = 2 * distances.reach - 1;
+        // Inside of the head's values, as `reach` is at least the length of the cache.
+        let first = self.head * of_head + start + distances.reach - 1 - self.own;
+        for (score, value) in scores.iter_mut().zip(&distances.values[first..]) {
+            *score += value;
+        }
     }
 
     /// What the sum and the output so far are multiplied with when the greatest score becomes `greatest`.

@@ -23,7 +23,8 @@ use serde_json::Value;
 use self::generation::Generation;
 pub(super) use self::names::{Names, QueryKeyValue, Widen};
 pub(super) use self::rotary::Rotary;
-pub(super) use self::window::Window;
+pub(super) use self::window::{Window, is_windowed};
+use super::encoder;
 use super::gguf::Gguf;
 use crate::formats::LoadError;
 
@@ -132,11 +133,7 @@ impl Config {
         let path = folder.join(FILE);
         let text =
             std::fs::read(&path).map_err(|error| LoadError::Read { path: path.clone(), reason: error.to_string() })?;
-        let mut config = Self::parse(&text).map_err(|error| match error {
-            LoadError::Malformed(text) => LoadError::Malformed(format!("{}: {text}", path.display())),
-            LoadError::Unsupported(text) => LoadError::Unsupported(format!("{}: {text}", path.display())),
-            read @ LoadError::Read { .. } => read,
-        })?;
+        let mut config = Self::parse(&text).map_err(|error| error.in_file(&path))?;
         if let Some(generation) = Generation::read(folder)? {
             generation.goes_before(&mut config);
         }
@@ -162,7 +159,8 @@ impl Config {
             "llama" | "mistral" | "phi3" | "qwen2" | "qwen3" => llama::read(&family, members)?,
             "phi" => phi::read(members)?,
             other => {
-                let text = format!("model_type: expected one of {}, got '{other}'", FAMILIES.join(", "));
+                let (texts, vectors) = (FAMILIES.join(", "), encoder::FAMILIES.join(", "));
+                let text = format!("model_type: expected one of {texts}, or, for embeddings, {vectors}, got '{other}'");
                 return Err(LoadError::Unsupported(text));
             }
         };
@@ -185,13 +183,21 @@ impl Config {
     }
 }
 
+/// What the JSON of a file says; errors name the file.
+pub(super) fn read_file<T>(path: &Path, read: impl FnOnce(Value) -> Result<T, LoadError>) -> Result<T, LoadError> {
+    let text = std::fs::read(path);
+    let text = text.map_err(|error| LoadError::Read { path: path.to_owned(), reason: error.to_string() })?;
+    let value = serde_json::from_slice(&text).map_err(|error| LoadError::Malformed(error.to_string()));
+    value.and_then(read).map_err(|error| error.in_file(path))
+}
+
 /// What a query times a key is multiplied with, if a family says nothing else.
 fn attention_scale(head_width: usize) -> f32 {
     (head_width as f32).sqrt().recip()
 }
 
 /// An activation, by transformers' name for it.
-fn activation(name: &str, value: &str) -> Result<Activation, LoadError> {
+pub(super) fn activation(name: &str, value: &str) -> Result<Activation, LoadError> {
     match value {
         "silu" | "swish" => Ok(Activation::Silu),
         "gelu" => Ok(Activation::Gelu),
@@ -216,7 +222,7 @@ impl Ids {
     }
 }
 
-fn wanted(name: &str, value: Option<usize>) -> Result<usize, LoadError> {
+pub(super) fn wanted(name: &str, value: Option<usize>) -> Result<usize, LoadError> {
     match value {
         Some(value) if value > 0 => Ok(value),
         Some(_) => Err(LoadError::Malformed(format!("{name}: expected at least 1, got 0"))),
@@ -224,7 +230,7 @@ fn wanted(name: &str, value: Option<usize>) -> Result<usize, LoadError> {
     }
 }
 
-fn members<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, LoadError> {
+pub(super) fn members<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, LoadError> {
     serde_json::from_value(value).map_err(|error| LoadError::Malformed(error.to_string()))
 }
 

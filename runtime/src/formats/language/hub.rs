@@ -46,8 +46,16 @@ impl Hub {
         let cache = self.options.cache.as_deref();
         let cache = cache.ok_or("there is no folder for models of the hub, set HF_HOME to one that can be written")?;
         let repository = Repository::new(cache, id);
-        if let Some(folder) = repository.snapshot(id.revision()).filter(|folder| contents.is_whole(folder)) {
-            return Ok(folder);
+        let whole = repository.snapshot(id.revision()).filter(|folder| contents.is_whole(folder));
+        if let Some(folder) = whole {
+            let is_told_of = contents.is_told_of(&folder, |name| repository.is_known_to_lack(&folder, name));
+            if is_told_of {
+                return Ok(folder);
+            }
+            if let Some(variable) = self.options.offline {
+                tracing::warn!(model = %id, variable, "modules.json is not in the cache: the mean of all tokens is served");
+                return Ok(folder);
+            }
         }
         if let Some(variable) = self.options.offline {
             return Err(format!(

@@ -51,6 +51,10 @@ pub(super) struct Settings {
     pub(super) max_step_tokens: Option<usize>,
     /// Texts that may wait.
     pub(super) max_queue: Option<usize>,
+    /// Whether a text that is too long for a vector is cut, where a request does not say.
+    pub(super) truncate: Option<bool>,
+    /// How many values vectors may be cut to.
+    pub(super) matryoshka_dimensions: Option<Vec<usize>>,
 }
 
 /// One token or several.
@@ -110,6 +114,8 @@ impl Settings {
             max_batch: self.max_batch.or(others.max_batch),
             max_step_tokens: self.max_step_tokens.or(others.max_step_tokens),
             max_queue: self.max_queue.or(others.max_queue),
+            truncate: self.truncate.or(others.truncate),
+            matryoshka_dimensions: self.matryoshka_dimensions.or(others.matryoshka_dimensions),
         }
     }
 

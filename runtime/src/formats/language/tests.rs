@@ -2,6 +2,7 @@
 
 mod chat;
 mod device;
+mod embeddings;
 mod families;
 mod gguf;
 mod serving;

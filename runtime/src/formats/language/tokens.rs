@@ -6,7 +6,8 @@ mod spelling;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
-use tokenizers::Tokenizer;
+use tokenizers::normalizers::{Lowercase, Sequence};
+use tokenizers::{Encoding, Tokenizer, TruncationDirection};
 
 pub(super) use self::spelling::Spelling;
 use super::gguf::Gguf;
@@ -87,6 +88,34 @@ impl Tokens {
     /// The text of one token by itself, also of a special one.
     pub(super) fn decode_one(&self, token: u32) -> Result<String, String> {
         self.tokenizer.decode(&[token], false).map_err(|error| self.fault(&error))
+    }
+
+    /// The same without what the file says of a text's length: whoever asks says how long it may be, and nothing is padded.
+    pub(super) fn of_any_length(mut self) -> Result<Self, LoadError> {
+        self.tokenizer.with_padding(None);
+        let changed = self.tokenizer.with_truncation(None).map(|_| ());
+        changed.map_err(|error| LoadError::Malformed(self.fault(&error)))?;
+        Ok(self)
+    }
+
+    /// The same for texts in lower case.
+    pub(super) fn in_lower_case(mut self) -> Result<Self, LoadError> {
+        let own = self.tokenizer.get_normalizer().cloned();
+        let all = std::iter::once(Lowercase.into()).chain(own).collect();
+        let changed = self.tokenizer.with_normalizer(Some(Sequence::new(all))).map(|_| ());
+        changed.map_err(|error| LoadError::Malformed(self.fault(&error)))?;
+        Ok(self)
+    }
+
+    /// The first ids of a text, so many with the special tokens around them.
+    pub(super) fn encode_begin(&self, text: &str, most: usize) -> Result<Vec<u32>, String> {
+        let added = self.tokenizer.encode_fast("", true).map(|nothing| nothing.len());
+        let begin = added.and_then(|added| {
+            let mut encoding: Encoding = self.tokenizer.encode(text, false)?;
+            encoding.truncate(most.saturating_sub(added), 0, TruncationDirection::Right);
+            self.tokenizer.post_process(encoding, None, true)
+        });
+        begin.map(|encoding| encoding.get_ids().to_vec()).map_err(|error| self.fault(&error))
     }
 
     fn fault(&self, error: &impl std::fmt::Display) -> String {

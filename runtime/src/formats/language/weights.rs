@@ -187,6 +187,13 @@ impl Weights {
         }
     }
 
+    /// The same tensors, by other names.
+    pub(super) fn renamed(self, name: impl Fn(&str) -> String) -> Self {
+        let Self { tensors, from, processor } = self;
+        let tensors = tensors.into_iter().map(|(old, tensor)| (name(&old), tensor)).collect();
+        Self { tensors, from, processor }
+    }
+
     /// Leaves a tensor out that is not needed.
     pub(super) fn skip(&mut self, name: &str) {
         self.tensors.remove(name);
@@ -254,6 +261,19 @@ impl Weights {
             MatrixError::Pack(PackError::Shape(error)) => self.malformed(&format!("the tensor '{}': {error}", names())),
             MatrixError::Compute(error) => self.not_there(&error),
         })
+    }
+
+    /// The same for what computes by the host's kernels, wherever decoders do.
+    pub(super) fn host_matrix(
+        &mut self,
+        parts: &[(String, usize)],
+        columns: usize,
+        kept: Kept,
+    ) -> Result<modelway_kernels::Matrix, LoadError> {
+        match self.matrix(parts, columns, kept)? {
+            Matrix::Host(matrix) => Ok(matrix),
+            Matrix::Device(_) => Err(self.not_there(&ComputeError::Elsewhere)),
+        }
     }
 
     /// An error of what the tensors are.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::logprobs::OfCompletion;
-use super::members::{self, MOST_LOGPROBS};
+use super::members::{self, MOST_LOGPROBS, Prompts};
 use super::problem::Problem;
 use super::{Asked, Dialect};
 use crate::text::{Finish, Piece, Prompt};
@@ -28,15 +28,6 @@ struct Members {
     best_of: Option<usize>,
     echo: Option<bool>,
     logprobs: Option<usize>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "expected a text, a list of texts, a list of tokens or a list of lists of tokens")]
-enum Prompts {
-    Text(String),
-    Texts(Vec<String>),
-    Tokens(Vec<u32>),
-    ListsOfTokens(Vec<Vec<u32>>),
 }
 
 /// A choice, or a part of it.
@@ -135,20 +126,10 @@ fn echo(prompts: &[Prompt], logprobs: Option<usize>) -> Result<Vec<String>, Prob
 
 impl Members {
     fn prompts(&self) -> Result<Vec<Prompt>, Problem> {
-        let prompts: Vec<Prompt> = match &self.prompt {
-            None => return Err(Problem::invalid("prompt", "is missing")),
-            Some(Prompts::Text(text)) => vec![Prompt::Text(text.clone())],
-            Some(Prompts::Texts(texts)) => texts.iter().cloned().map(Prompt::Text).collect(),
-            Some(Prompts::Tokens(tokens)) => vec![Prompt::Tokens(tokens.clone())],
-            Some(Prompts::ListsOfTokens(lists)) => lists.iter().cloned().map(Prompt::Tokens).collect(),
-        };
-        // An empty list is read as one of texts.
-        if prompts.is_empty()
-            || prompts.iter().any(|prompt| matches!(prompt, Prompt::Tokens(tokens) if tokens.is_empty()))
-        {
-            return Err(Problem::invalid("prompt", "is an empty list, expected a text or tokens"));
+        match &self.prompt {
+            None => Err(Problem::invalid("prompt", "is missing")),
+            Some(prompts) => prompts.clone().prompts("prompt"),
         }
-        Ok(prompts)
     }
 
     fn logprobs(&self) -> Result<Option<usize>, Problem> {

@@ -45,6 +45,16 @@ enum Stop {
     Many(Vec<String>),
 }
 
+/// Texts, of completions and of embeddings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a text, a list of texts, a list of tokens or a list of lists of tokens")]
+pub(super) enum Prompts {
+    Text(String),
+    Texts(Vec<String>),
+    Tokens(Vec<u32>),
+    ListsOfTokens(Vec<Vec<u32>>),
+}
+
 /// Of an answer in parts.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 pub(super) struct StreamOptions {
@@ -159,6 +169,27 @@ impl Common {
             .check()
             .map_err(|(name, expected)| Problem::invalid(name, &format!("is out of range, expected {expected}")))?;
         Ok(sampling)
+    }
+}
+
+// === impl Prompts ===
+
+impl Prompts {
+    /// Each by itself; `member` is what the request calls them.
+    pub(super) fn prompts(self, member: &'static str) -> Result<Vec<Prompt>, Problem> {
+        let prompts: Vec<Prompt> = match self {
+            Self::Text(text) => vec![Prompt::Text(text)],
+            Self::Texts(texts) => texts.into_iter().map(Prompt::Text).collect(),
+            Self::Tokens(tokens) => vec![Prompt::Tokens(tokens)],
+            Self::ListsOfTokens(lists) => lists.into_iter().map(Prompt::Tokens).collect(),
+        };
+        // An empty list is read as one of texts.
+        if prompts.is_empty()
+            || prompts.iter().any(|prompt| matches!(prompt, Prompt::Tokens(tokens) if tokens.is_empty()))
+        {
+            return Err(Problem::invalid(member, "is an empty list, expected a text or tokens"));
+        }
+        Ok(prompts)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `GET models`: what a client may call.
 //!
-//! All models of the catalogue: which of them go on with texts is known of those in memory only, and a list that changes
+//! All models of the catalogue: which of them are asked by texts is known of those in memory only, and a list that changes
 //! with what is in memory would be worse than one that is too long.
 
 use std::sync::Arc;
@@ -30,7 +30,7 @@ struct Model<'a> {
     /// Seconds since 1970: when the server began. Models have no such time.
     created: u64,
     owned_by: &'static str,
-    /// Tokens that prompt and answer may have together: vLLM's. Known of language models in memory.
+    /// Tokens that prompt and answer may have together, or a text to make a vector of: vLLM's. Known of models in memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     max_model_len: Option<usize>,
 }
@@ -63,7 +63,8 @@ pub(super) async fn one(
 
 fn context_length(rest: &Rest, model: &str, version: Option<&str>) -> Option<usize> {
     let loaded = rest.serving.catalogue().resident(model, version)?;
-    Some(loaded.model().clone().text()?.context_length())
+    let (text, embedding) = (loaded.model().clone().text(), loaded.model().clone().embedding());
+    text.map(|model| model.context_length()).or_else(|| Some(embedding?.context_length()))
 }
 
 // === impl Model ===

@@ -3,6 +3,7 @@
 mod chat;
 mod client;
 mod completions;
+mod embeddings;
 mod streams;
 
 use bytes::Bytes;
@@ -108,7 +109,7 @@ async fn all_models_of_the_catalogue_are_listed_and_each_by_its_name() {
 async fn what_is_not_there_is_told_in_openais_words() {
     let server = start(&Parrot::new()).await;
     let unknown = json!({"type": "invalid_request_error", "param": null, "code": "unknown_url"});
-    for path in ["/v1/embeddings", "/openai/v1/responses", "/v1/nope"] {
+    for path in ["/v1/rerank", "/openai/v1/responses", "/v1/nope"] {
         assert_problem(&ask(&server, path, json!({})).await, 404, "is not served", &unknown);
     }
     let method = json!({"type": "invalid_request_error", "param": null, "code": null});

@@ -88,6 +88,16 @@ impl Rotary {
         }
     }
 
+    /// The same of a file that says it for each kind of layer: `stated` is what it says for one.
+    pub(in crate::formats::language) fn read_stated(
+        stated: Option<serde_json::Value>,
+        head_width: usize,
+        theta: f64,
+    ) -> Result<Self, LoadError> {
+        let rope_parameters = stated.map(super::members).transpose()?;
+        Self::read(&Members { rope_parameters, ..Members::default() }, head_width, theta)
+    }
+
     /// Values of a head that are rotated.
     pub(super) fn width(&self) -> usize {
         2 * self.frequencies.len()

@@ -21,7 +21,8 @@ fn another_family_is_refused_by_its_name() {
     let error = Config::parse(br#"{"model_type": "gpt2"}"#).unwrap_err().to_string();
     assert_eq!(
         error,
-        "model_type: expected one of bloom, gemma, gemma2, gemma3_text, llama, mistral, phi, phi3, qwen2, qwen3, got 'gpt2'"
+        "model_type: expected one of bloom, gemma, gemma2, gemma3_text, llama, mistral, phi, phi3, qwen2, qwen3, or, for \
+         embeddings, bert, camembert, distilbert, modernbert, mpnet, roberta, xlm-roberta, got 'gpt2'"
     );
 }
 

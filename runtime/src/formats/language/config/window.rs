@@ -39,7 +39,7 @@ impl Window {
     }
 }
 
-fn is_windowed(kind: &str) -> Result<bool, LoadError> {
+pub(in crate::formats::language) fn is_windowed(kind: &str) -> Result<bool, LoadError> {
     match kind {
         "full_attention" => Ok(false),
         "sliding_attention" => Ok(true),

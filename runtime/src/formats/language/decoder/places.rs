@@ -46,7 +46,15 @@ impl<'a> Places<'a> {
         };
         let window = config.window.as_ref();
         let windowed = window.and_then(|window| window.rotary.as_ref()).map(turn).transpose()?;
-        let attention = Attention { heads, scale, cap: config.caps.attention, slopes, window: None };
+        let attention = Attention {
+            heads,
+            scale,
+            cap: config.caps.attention,
+            slopes,
+            window: None,
+            distances: None,
+            is_bidirectional: false,
+        };
         let before = |(row, span): (&Row<'_>, &Span)| (row.cache.length(), span.length);
         let window_length = window.map(|window| window.positions);
         let sights = match processor {

@@ -83,6 +83,19 @@ impl Repository {
         }
     }
 
+    /// Says that a commit has no file of this name, as Hugging Face's own libraries say it.
+    pub(super) fn lacks(&self, commit: &str, name: &str) -> io::Result<()> {
+        let folder = self.folder.join(".no_exist").join(commit);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join(name), [])
+    }
+
+    /// Whether somebody said so of a snapshot's commit.
+    pub(super) fn is_known_to_lack(&self, snapshot: &Path, name: &str) -> bool {
+        let commit = snapshot.file_name();
+        commit.is_some_and(|commit| self.folder.join(".no_exist").join(commit).join(name).is_file())
+    }
+
     /// Says which commit a revision is.
     pub(super) fn remember(&self, revision: &str, commit: &str) -> io::Result<()> {
         if revision == commit {

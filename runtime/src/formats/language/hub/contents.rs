@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::{adapter, config, gguf, template, tokens, weights};
+use super::super::{adapter, config, embedder, encoder, gguf, template, tokens, weights};
 
 /// How a model is asked best, by those who made it.
 const GENERATION: &str = "generation_config.json";
@@ -17,7 +17,7 @@ pub(in crate::formats::language) enum Contents {
 /// The files to fetch. What makes a folder whole comes last.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Wanted {
-    pub(super) first: Vec<&'static str>,
+    pub(super) first: Vec<String>,
     pub(super) weights: Files,
 }
 
@@ -68,6 +68,13 @@ impl Contents {
         }
     }
 
+    /// Whether a folder has what says how it is used, as far as that is a file that other programs may not have fetched:
+    /// without its modules an encoder would give other vectors.
+    pub(super) fn is_told_of(self, folder: &Path, is_known_to_lack: impl Fn(&str) -> bool) -> bool {
+        let modules = embedder::MODULES;
+        self != Self::Base || !encoder::is_in(folder) || folder.join(modules).is_file() || is_known_to_lack(modules)
+    }
+
     /// The files to fetch of these.
     ///
     /// # Errors
@@ -81,7 +88,10 @@ impl Contents {
             Self::Base => {
                 let mut first = vec![need(config::FILE)?, need(tokens::FILE)?];
                 let more = [GENERATION, template::CONFIG, template::FILE, template::TOOLS_FILE];
-                first.extend(more.into_iter().filter(has));
+                let of_embedders = [embedder::MODULES, embedder::SETTINGS].into_iter().chain(embedder::READING);
+                first.extend(more.into_iter().chain(of_embedders).filter(has));
+                let mut first: Vec<String> = first.into_iter().map(str::to_owned).collect();
+                first.extend(files_of_modules(names));
                 let one = [weights::ONE_FILE].into_iter().find(has).map(Files::One);
                 let several = || has(&weights::INDEX).then_some(Files::Several { index: weights::INDEX });
                 let torch = || [weights::TORCH].into_iter().find(has).map(Files::One);
@@ -92,7 +102,7 @@ impl Contents {
                 Ok(Wanted { first, weights })
             }
             Self::Adapter => {
-                let first = vec![need(adapter::CONFIG)?];
+                let first = vec![need(adapter::CONFIG)?.to_owned()];
                 let weights = adapter::WEIGHTS.into_iter().find(has).map(Files::One);
                 let weights =
                     weights.ok_or_else(|| format!("has no weights, expected {}", adapter::WEIGHTS.join(" or ")))?;
@@ -114,4 +124,20 @@ impl Contents {
             _ => "",
         }
     }
+}
+
+/// Of an embedder's modules, whose folders begin with their number: `1_Pooling/config.json`.
+fn files_of_modules(names: &[String]) -> Vec<String> {
+    let of_module = |name: &&String| {
+        let Some((folder, file)) = name.split_once('/') else { return false };
+        let is_numbered = folder.starts_with(|first: char| first.is_ascii_digit()) && folder.contains('_');
+        let is_second = || names.contains(&format!("{folder}/{}", weights::ONE_FILE));
+        is_numbered
+            && match file {
+                config::FILE | weights::ONE_FILE => true,
+                weights::TORCH => !is_second(),
+                _ => false,
+            }
+    };
+    names.iter().filter(of_module).cloned().collect()
 }

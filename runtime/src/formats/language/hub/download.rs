@@ -15,7 +15,7 @@ use super::cache::Repository;
 use super::client::{Fault, FileHead, HubClient, Revision};
 use super::contents::Files;
 use super::{Contents, HubOptions, Id};
-use crate::formats::language::weights;
+use crate::formats::language::{embedder, weights};
 
 /// Times in a row that nothing comes.
 const ATTEMPTS: u32 = 5;
@@ -59,7 +59,10 @@ pub(super) async fn download(
     let commit = revision.commit.as_str();
     tracing::info!(model = %id, commit, endpoint = options.endpoint, "a model is fetched from the hub");
     for name in wanted.first {
-        download.file(commit, name).await?;
+        download.file(commit, &name).await?;
+    }
+    if !revision.names.iter().any(|name| name == embedder::MODULES) {
+        repository.lacks(commit, embedder::MODULES).map_err(|error| download.unwritable(&error))?;
     }
     match wanted.weights {
         Files::One(name) => download.file(commit, name).await?,

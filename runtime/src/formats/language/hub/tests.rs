@@ -28,6 +28,13 @@ fn files(name: &str) -> Vec<PathBuf> {
     fs::read_dir(folder(name)).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
+/// Those in its folders, too.
+fn files_below(name: &str) -> Vec<PathBuf> {
+    let (folders, mut all): (Vec<_>, Vec<_>) = files(name).into_iter().partition(|path| path.is_dir());
+    all.extend(folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path()));
+    all
+}
+
 fn models() -> BTreeMap<String, Vec<PathBuf>> {
     let variants = files("variants").into_iter();
     let tokenizer = folder("base").join("tokenizer.json");
@@ -41,6 +48,8 @@ fn models() -> BTreeMap<String, Vec<PathBuf>> {
         ("early".to_owned(), files("base")),
         ("acme/split".to_owned(), with(&["config.json", ".safetensors", ".index.json"])),
         ("acme/torch".to_owned(), with(&["config.json", "pytorch_model.bin"])),
+        ("acme/embedder".to_owned(), files_below("../embeddings/distilbert")),
+        ("acme/plain".to_owned(), files_below("../embeddings/bert-plain")),
         (
             "acme/slow-tokenizer".to_owned(),
             vec![folder("base").join("config.json"), folder("base").join("model.safetensors")],
@@ -384,4 +393,34 @@ fn names_of_the_hub_are_told_from_paths() {
     ] {
         assert!(!is_id(text), "{text}");
     }
+}
+
+#[test]
+fn an_embedder_comes_with_its_modules_also_where_another_program_left_them_out() {
+    let (server, cache) = (serve(HubPlan::default()), tempfile::tempdir().unwrap());
+    let snapshot = get(&server, &cache, "acme/embedder", Contents::Base).unwrap();
+    let own = files_below("../embeddings/distilbert");
+    let places = own.iter().map(|path| path.strip_prefix(folder("../embeddings/distilbert")).unwrap());
+    for place in places {
+        assert!(snapshot.join(place).is_file(), "{}", place.display());
+    }
+    let load = |path: &Path| {
+        let files = ModelFiles { path: path.to_owned(), ..ModelFiles::default() };
+        LanguageFormat::default().load(&files).unwrap().metadata().outputs[0].shape.clone()
+    };
+    assert_eq!(load(&snapshot), [-1, 16]);
+
+    // As transformers alone fetches it: without its modules it would be another model.
+    fs::remove_file(snapshot.join("modules.json")).unwrap();
+    let offline = HubOptions { offline: Some("HF_HUB_OFFLINE"), ..options(server.endpoint(), cache.path()) };
+    assert_eq!(Hub::new(offline).folder(&id("acme/embedder"), Contents::Base).unwrap(), snapshot);
+    assert_eq!(load(&snapshot), [-1, 32]);
+    get(&server, &cache, "acme/embedder", Contents::Base).unwrap();
+    assert_eq!(load(&snapshot), [-1, 16]);
+
+    // One that has none is not asked about again.
+    let plain = get(&server, &cache, "acme/plain", Contents::Base).unwrap();
+    let asked = server.seen().len();
+    assert_eq!(get(&server, &cache, "acme/plain", Contents::Base).unwrap(), plain);
+    assert_eq!(server.seen().len(), asked);
 }

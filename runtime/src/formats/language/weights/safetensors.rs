@@ -34,6 +34,8 @@ enum Number {
     F32,
     F16,
     Bf16,
+    /// Of a tensor that cannot be taken. Files may hold some that nobody needs, such as the numbers of positions.
+    Other(safetensors::Dtype),
 }
 
 /// The tensors of a file, of which only the header is read.
@@ -68,14 +70,11 @@ pub(super) fn open(path: &Path) -> Result<Vec<(String, Stored)>, LoadError> {
             safetensors::Dtype::F32 => Number::F32,
             safetensors::Dtype::F16 => Number::F16,
             safetensors::Dtype::BF16 => Number::Bf16,
-            other => {
-                let text = format!("the tensor '{name}' is {other:?}, expected F32, F16 or BF16");
-                return Err(LoadError::Unsupported(format!("{}: {text}", path.display())));
-            }
+            other => Number::Other(other),
         };
-        let wanted = info.shape.iter().try_fold(number.bytes(), |bytes, dimension| bytes.checked_mul(*dimension));
+        let wanted = info.shape.iter().try_fold(number.bits(), |bits, dimension| bits.checked_mul(*dimension));
         let (first, last) = info.data_offsets;
-        if wanted.is_none_or(|wanted| last.checked_sub(first) != Some(wanted)) {
+        if wanted.is_none_or(|wanted| last.checked_sub(first) != Some(wanted.div_ceil(8))) {
             let text = format!("the tensor '{name}' of the shape {:?} has not as many bytes at {first}", info.shape);
             return Err(malformed(path, &text));
         }
@@ -92,10 +91,12 @@ fn truncated(path: &Path, size: u64, wanted: u64) -> LoadError {
 // === impl Number ===
 
 impl Number {
-    fn bytes(self) -> usize {
+    /// Bits that one takes.
+    fn bits(self) -> usize {
         match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
+            Self::F32 => 32,
+            Self::F16 | Self::Bf16 => 16,
+            Self::Other(other) => other.bitsize(),
         }
     }
 }
@@ -110,7 +111,7 @@ impl Stored {
     /// What holds its values as they are.
     pub(super) fn precision(&self) -> Precision {
         match self.number {
-            Number::F32 => Precision::F32,
+            Number::F32 | Number::Other(_) => Precision::F32,
             Number::F16 => Precision::F16,
             Number::Bf16 => Precision::Bf16,
         }
@@ -118,13 +119,18 @@ impl Stored {
 
     /// Values from this one on, as many as there is room for.
     pub(super) fn read(&self, start: usize, to: &mut [f32]) -> std::io::Result<()> {
-        let width = self.number.bytes();
+        if let Number::Other(other) = self.number {
+            let text = format!("its values are {other:?}, expected F32, F16 or BF16");
+            return Err(std::io::Error::new(std::io::ErrorKind::Unsupported, text));
+        }
+        let width = self.number.bits() / 8;
         let mut bytes = vec![0; to.len() * width];
         self.file.read_exact_at(&mut bytes, self.at + (start * width) as u64)?;
         match self.number {
             Number::F32 => convert(&bytes, to, f32::from_le_bytes),
             Number::F16 => convert(&bytes, to, |two| f16::from_le_bytes(two).to_f32()),
             Number::Bf16 => convert(&bytes, to, |two| bf16::from_le_bytes(two).to_f32()),
+            Number::Other(_) => {}
         }
         Ok(())
     }

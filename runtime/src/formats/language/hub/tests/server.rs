@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -148,7 +148,7 @@ impl Shared {
         let bytes = std::fs::read(&file).unwrap();
         let is_large = [".safetensors", ".bin"].iter().any(|end| rest.ends_with(end));
         if is_large {
-            let location = format!("http://{}/{name}/{}", self.elsewhere, file.file_name().unwrap().to_str().unwrap());
+            let location = format!("http://{}/{name}/{}", self.elsewhere, name_of(&file));
             return Response::builder()
                 .status(StatusCode::FOUND)
                 .header(header::LOCATION, location)
@@ -175,8 +175,7 @@ impl Shared {
         if !["main", "refs%2Fpr%2F1", COMMIT].contains(&revision) {
             return refuse(StatusCode::NOT_FOUND, "RevisionNotFound");
         }
-        let names =
-            files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).chain(["README.md", "tf_model.h5"]);
+        let names = files.iter().map(|file| name_of(file)).chain(["README.md", "tf_model.h5"].map(str::to_owned));
         let siblings: Vec<_> = names.map(|name| serde_json::json!({ "rfilename": name })).collect();
         let body = serde_json::json!({ "id": name, "sha": COMMIT, "siblings": siblings, "private": false });
         Response::new(Body::from(body.to_string()))
@@ -184,9 +183,11 @@ impl Shared {
 
     /// `NAME/FILE`
     fn find(&self, path: &str) -> Option<(String, PathBuf)> {
-        let (name, file) = path.rsplit_once('/')?;
-        let files = self.models.get(name)?;
-        Some((name.to_owned(), files.iter().find(|known| known.ends_with(file))?.clone()))
+        let of = |(name, files): (&String, &Vec<PathBuf>)| {
+            let file = path.strip_prefix(name)?.strip_prefix('/')?;
+            Some((name.clone(), files.iter().find(|known| name_of(known) == file)?.clone()))
+        };
+        self.models.iter().find_map(of)
     }
 
     /// The bytes of a large file, unless something goes wrong.
@@ -220,6 +221,17 @@ impl Shared {
             }
         }
         answer.body(Body::from(bytes)).unwrap()
+    }
+}
+
+/// A file's name in its model: folders of modules begin with their number.
+fn name_of(file: &Path) -> String {
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let folder = name(file.parent().unwrap());
+    if folder.starts_with(|first: char| first.is_ascii_digit()) && folder.contains('_') {
+        format!("{folder}/{}", name(file))
+    } else {
+        name(file)
     }
 }
 
