@@ -103,7 +103,7 @@ CUDA_HOME := $(CURDIR)/.tools/cuda/home
 CUDA := env PATH="$(CUDA_HOME)/bin:$$PATH" CUDA_HOME=$(CUDA_HOME) NVCC=$(CUDA_HOME)/bin/nvcc CUDA_COMPUTE_CAP=$(CUDA_COMPUTE_CAP) \
 	LIBRARY_PATH=$(CUDA_HOME)/lib:$(CUDA_HOME)/lib/stubs
 
-gpu: setup ## a modelway for CUDA devices, built without one, in about 20 minutes (CUDA_COMPUTE_CAP=80 for Ampere)
+gpu: setup ## a modelway for CUDA devices, built without one (CUDA_COMPUTE_CAP=80 for Ampere)
 	@$(STEP) "setting up CUDA's compiler and libraries" tests/setup/cuda.sh
 	@$(STEP) "building modelway for CUDA, compute capability $(CUDA_COMPUTE_CAP)" $(CUDA) \
 		cargo build --release --target-dir $(TARGET_DIR)/cuda --package modelway --features cuda
