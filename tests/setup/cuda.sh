@@ -3,13 +3,13 @@
 # laid out as build scripts expect them. No device and no driver are needed: the driver's library is stood in for by an
 # empty one that only the linker sees. Done already: returns at once.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 # Drivers from 580 on run what this compiler makes; a newer compiler would ask for a newer driver.
 packages=('cuda-toolkit[nvcc,cudart,cccl,curand,nvrtc]==13.0.*' 'nvidia-cublas==13.1.*')
 venv=$PWD/.tools/cuda
 stamp=$venv/.ready
-wanted="$venv ${packages[*]} $(sha256sum <"$0")"
+wanted="$venv ${packages[*]} $(sha256sum <tests/setup/cuda.sh) $(grep -A 1 '^name = "cudarc"' Cargo.lock | tail -1)"
 [[ -f $stamp && $(<"$stamp") == "$wanted" ]] && exit 0
 
 printf 'installing %s from PyPI into .tools/cuda (about 1.2 GB)\n' "${packages[*]}"

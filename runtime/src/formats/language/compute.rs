@@ -105,7 +105,9 @@ impl Processor {
         };
         let device = Device::Cuda(number);
         let found = if candle_core::utils::cuda_is_available() {
-            candle_core::Device::new_cuda(number).map_err(|error| {
+            // With a stream of its own: the default one is another on each thread, and bases, adapters and steps of
+            // several threads would not wait for each other.
+            candle_core::Device::new_cuda_with_stream(number).map_err(|error| {
                 let ComputeError::Device(reason) = error.into() else { return DeviceError::NotBuilt(device) };
                 DeviceError::Refused { device, reason }
             })

@@ -14,7 +14,7 @@ use crate::formats::language::weights::{Kept, Weights};
 /// The device that tests compute on: `MODELWAY_TEST_CUDA` names one by its number.
 pub(super) fn device() -> Processor {
     match std::env::var("MODELWAY_TEST_CUDA") {
-        Ok(number) => Processor::Device(candle_core::Device::new_cuda(number.parse().unwrap()).unwrap()),
+        Ok(number) => Processor::Device(candle_core::Device::new_cuda_with_stream(number.parse().unwrap()).unwrap()),
         Err(_) => Processor::Device(candle_core::Device::Cpu),
     }
 }

@@ -49,7 +49,12 @@ impl KeyValues {
     }
 
     pub(in crate::formats::language) fn size_bytes(&self) -> usize {
-        let positions = self.room.as_ref().map_or(0, |room| room.positions);
+        // Of room that others share, as much as it would take by itself.
+        let positions = match &self.room {
+            Some(room) if Arc::strong_count(room) == 1 => room.positions,
+            Some(_) => self.length,
+            None => 0,
+        };
         Self::bytes_for(self.heads, self.width, positions)
     }
 

@@ -1,6 +1,6 @@
 //! Weights on a device.
 
-use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
+use candle_core::quantized::{GgmlDType, QMatMul, QStorage, QTensor};
 use candle_core::{DType, Device, Module, Result, Tensor, WithDType};
 use half::{bf16, f16};
 use modelway_kernels::{PackError, Precision};
@@ -40,13 +40,17 @@ impl DeviceMatrix {
             Precision::Bf16 => Ok(Self::of(uploaded::<bf16>(device, shape, precision, row, bf16::from_f32)?)?),
             Precision::Int8 if shape.1.is_multiple_of(GgmlDType::Q8_0.block_size()) => {
                 let floats = uploaded::<f32>(&Device::Cpu, shape, precision, row, |value| value)?;
-                let blocks = QTensor::quantize_onto(&floats, GgmlDType::Q8_0, device)?;
+                // Quantised here and then taken there: what quantises right there leaves memory behind the last block
+                // as it was, which kernels read.
+                let blocks = QTensor::quantize(&floats, GgmlDType::Q8_0)?;
+                let there = QStorage::from_data(blocks.data()?, device, GgmlDType::Q8_0)?;
+                let blocks = QTensor::new(there, shape)?;
                 let bytes = blocks.storage_size_in_bytes();
                 let weight = Weight::Blocks(QMatMul::QTensor(blocks.into()));
                 Ok(Self { weight, outputs: shape.0, bytes })
             }
             // No whole blocks.
-            Precision::Int8 => Self::pack(device, shape, Precision::F16, row),
+            Precision::Int8 => Self::pack(device, shape, Precision::F32, row),
         }
     }
 

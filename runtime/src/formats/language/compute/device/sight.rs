@@ -56,14 +56,19 @@ impl Sight {
         Ok(Self { far: far.transpose()?, hidden, windowed })
     }
 
-    /// Scores `[heads, new positions, positions]`, with what is not to be seen taken out.
-    pub(in crate::formats::language) fn applied(&self, scores: Tensor, is_windowed: bool) -> Result<Tensor> {
+    /// Scores `[heads, new positions, positions]` of the new positions from `first` on, with what is not to be seen taken out.
+    pub(in crate::formats::language) fn applied(
+        &self,
+        scores: Tensor,
+        first: usize,
+        is_windowed: bool,
+    ) -> Result<Tensor> {
         let scores = match &self.far {
             Some(far) => scores.broadcast_add(far)?,
             None => scores,
         };
         match if is_windowed { &self.windowed } else { &self.hidden } {
-            Some(hidden) => scores.broadcast_add(hidden),
+            Some(hidden) => scores.broadcast_add(&hidden.narrow(1, first, scores.dim(1)?)?),
             None => Ok(scores),
         }
     }

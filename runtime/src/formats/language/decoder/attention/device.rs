@@ -11,6 +11,9 @@ use crate::formats::language::decoder::norm::Norm;
 use crate::formats::language::decoder::places::Place;
 use crate::formats::language::decoder::{Row, Span};
 
+/// Scores that are in memory at once, of all heads: a long prompt's would take gigabytes.
+const SCORES: usize = if cfg!(test) { 1 << 10 } else { 1 << 24 };
+
 impl Attention {
     pub(super) fn on_device(
         &self,
@@ -43,18 +46,23 @@ impl Attention {
             };
             cache.append(&own(&keys)?, &own(&values)?)?;
             let (keys, values) = cache.all()?;
-            let group = layout.heads / layout.kv_heads.max(1) * span.length;
-            let queries = own(&queries)?.reshape((layout.kv_heads, group, layout.width))?;
-            let scores = (queries.matmul(&keys.t()?)? * f64::from(place.attention.scale))?;
-            let scores = match place.attention.cap {
-                Some(cap) => States::Device(scores).capped(cap)?.into_tensor()?,
-                None => scores,
-            };
-            let scores = scores.reshape((layout.heads, span.length, ()))?;
-            let scores = sight.applied(scores, place.attention.window.is_some())?;
-            let weights = ops::softmax_last_dim(&scores)?.reshape((layout.kv_heads, group, ()))?;
-            let mixed = weights.matmul(&values)?.reshape((layout.heads, span.length, layout.width))?;
-            attended.push(mixed.transpose(0, 1)?.reshape((span.length, layout.heads * layout.width))?);
+            let (keys, queries) = (keys.t()?, own(&queries)?);
+            let most = SCORES / (layout.heads * cache.len()).max(1);
+            for first in (0..span.length).step_by(most.max(1)) {
+                let count = most.max(1).min(span.length - first);
+                let group = layout.heads / layout.kv_heads.max(1) * count;
+                let queries = queries.narrow(1, first, count)?.reshape((layout.kv_heads, group, layout.width))?;
+                let scores = (queries.matmul(&keys)? * f64::from(place.attention.scale))?;
+                let scores = match place.attention.cap {
+                    Some(cap) => States::Device(scores).capped(cap)?.into_tensor()?,
+                    None => scores,
+                };
+                let scores = scores.reshape((layout.heads, count, ()))?;
+                let scores = sight.applied(scores, first, place.attention.window.is_some())?;
+                let weights = ops::softmax_last_dim(&scores)?.reshape((layout.kv_heads, group, ()))?;
+                let mixed = weights.matmul(&values)?.reshape((layout.heads, count, layout.width))?;
+                attended.push(mixed.transpose(0, 1)?.reshape((count, layout.heads * layout.width))?);
+            }
         }
         Ok(Tensor::cat(&attended, 0)?)
     }
