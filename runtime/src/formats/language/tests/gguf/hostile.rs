@@ -91,6 +91,9 @@ fn a_number_that_claims_much_takes_no_memory() {
         header(&[&one[..], &none, &tensor(&[u64::MAX], 0)].concat()),
         header(&[&one[..], &none, &tensor(&[1], u64::MAX)].concat()),
         header(&[&one[..], &none, &tensor(&[1, 1, 1, 1, 1], 0)].concat()),
+        header(&[&one[..], &none, &tensor(&[1 << 62, 4, 0], 0)].concat()),
+        header(&[&one[..], &none, &tensor(&[0, 1 << 62, 4], 0)].concat()),
+        header(&[&one[..], &none, &tensor(&[0], 0)].concat()),
     ];
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.gguf");
@@ -99,6 +102,14 @@ fn a_number_that_claims_much_takes_no_memory() {
         let text = load(&path).err().unwrap();
         assert!(text.starts_with("FILE: "), "{number}: {text}");
     }
+    assert_eq!(
+        load(&path).err().unwrap(),
+        "FILE: the tensor 't': dimensions [0], expected at least one value and less than 2^64"
+    );
+    // All of them are there, and would take eight times as much in memory.
+    let numbers = [&header(&[&none[..], &one, &list(0, 4_000_001)].concat())[..], &vec![0; 4_000_001]].concat();
+    std::fs::write(&path, numbers).unwrap();
+    assert_eq!(load(&path).err().unwrap(), "FILE: k: a list of 4000001 values, expected at most 4000000");
 }
 
 #[test]
