@@ -265,6 +265,26 @@ async fn a_file_is_a_model_by_its_ending_in_a_folder_and_where_settings_name_it(
     assert!(error.message().contains("two has 2 model files, expected one"), "{}", error.message());
 }
 
+#[test]
+fn yarn_in_a_file_is_what_config_json_says_elsewhere() {
+    let families = super::folder("../families");
+    let folder = tempfile::tempdir().unwrap();
+    for (family, name) in [("qwen3-yarn", "config.json"), ("qwen3", "model.safetensors")] {
+        std::fs::copy(families.join(family).join(name), folder.path().join(name)).unwrap();
+    }
+    let written = Written::of_safetensors(folder.path(), "qwen3");
+    let core = load(&written.file, settings::Weights::Auto);
+    assert_eq!(core.decoder.config().positions, Config::read(folder.path()).unwrap().positions);
+    let golden: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(families.join("golden.json")).unwrap()).unwrap();
+    let answers: BTreeMap<String, Answer> =
+        serde_json::from_value(golden["models"]["qwen3-yarn"]["answers"].clone()).unwrap();
+    assert!(answers.len() >= 4);
+    for answer in answers.values() {
+        assert!(distance(&core, answer).0 < TOLERANCE);
+    }
+}
+
 #[tokio::test]
 async fn a_file_of_another_format_goes_before_one_that_stands_beside_it() {
     let models = folder_of(&[

@@ -125,8 +125,16 @@ fn what_is_not_served_is_told_with_what_is() {
         "FILE: llama.expert_count: expected 0, mixtures of experts are not served"
     );
     assert_eq!(
-        with("llama.rope.scaling.type", json!("yarn")),
-        "FILE: llama.rope.scaling.type: expected none or linear, or for phi3 longrope, got 'yarn'"
+        with("llama.rope.scaling.type", json!("dynamic")),
+        "FILE: llama.rope.scaling.type: expected none, linear or yarn, or for phi3 longrope, got 'dynamic'"
+    );
+    let yarn = || tiny().with("llama.rope.scaling.type", json!("yarn"));
+    assert_eq!(failure(&yarn()), "FILE: llama.rope.scaling.factor is missing");
+    let yarn = || yarn().with("llama.rope.scaling.factor", json!(4.0));
+    assert_eq!(failure(&yarn()), "FILE: llama.rope.scaling.original_context_length is missing");
+    assert_eq!(
+        failure(&yarn().with("llama.rope.scaling.yarn_log_multiplier", json!(0.1))),
+        "FILE: llama.rope.scaling.yarn_log_multiplier: expected 0, got 0.1"
     );
     assert_eq!(
         with("llama.attention.head_count_kv", json!([2, 1])),
