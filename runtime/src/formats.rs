@@ -121,6 +121,14 @@ pub trait Format: Send + Sync + 'static {
         false
     }
 
+    /// That these files are no part of a model only, as far as their names say, before any of them is downloaded.
+    ///
+    /// # Errors
+    /// They are; the text says what is expected.
+    fn check(&self, _files: &ModelFiles) -> Result<(), LoadError> {
+        Ok(())
+    }
+
     /// Where the model of these files will compute, so that room is made there before it is loaded. What
     /// counts in the end is the loaded model's [`Model::device`].
     fn device(&self, _files: &ModelFiles) -> Device {

@@ -258,7 +258,9 @@ fn locate(tree: &dyn Tree, folder: &Path, formats: &[Arc<dyn Format>]) -> Option
     let target = settings.uri().map_or_else(|| folder.to_owned(), |uri| folder.join(uri));
     let format = settings.implementation.as_deref().map(|named| settings::format_of(named, formats)).transpose();
     let files = format.and_then(|format| {
-        let path = match (pick(tree, &target, formats)?, format.as_deref()) {
+        let is_meant = |own: &&Arc<dyn Format>| format.as_deref().is_none_or(|named| own.is_called(named));
+        let meant: Vec<_> = formats.iter().filter(is_meant).cloned().collect();
+        let path = match (pick(tree, &target, &meant)?, format.as_deref()) {
             (Some(path), _) => path,
             (None, Some(format)) if settings::is_of_folders(format, formats) => target.clone(),
             (None, _) => return Err(nothing_in(tree, &target)),
@@ -274,7 +276,8 @@ fn locate(tree: &dyn Tree, folder: &Path, formats: &[Arc<dyn Format>]) -> Option
     })
 }
 
-/// The file to load: the path itself, the folder if a format takes such folders, or the model file in it.
+/// The file to load: the path itself, the folder if a format takes such folders, or the model file in it. A folder that
+/// one file makes a model, whatever it is called, comes after files that are models in all folders.
 fn pick(tree: &dyn Tree, path: &Path, formats: &[Arc<dyn Format>]) -> Result<Option<PathBuf>, String> {
     let cannot_read = |error: io::Error| format!("cannot read {}: {error}", path.display());
     if !tree.is_folder(path).map_err(cannot_read)? {
@@ -283,10 +286,18 @@ fn pick(tree: &dyn Tree, path: &Path, formats: &[Arc<dyn Format>]) -> Result<Opt
     let mut files = tree.entries(path).map_err(cannot_read)?;
     files.retain(|entry| !entry.is_folder);
     let names: Vec<&str> = files.iter().filter_map(|file| file.path.file_name()?.to_str()).collect();
-    if formats.iter().any(|format| format.recognises_folder(&names)) {
+    let parts: Vec<&str> = names.iter().copied().filter(|name| !is_recognised(Path::new(name), formats)).collect();
+    if formats.iter().any(|format| format.recognises_folder(&parts)) {
         return Ok(Some(path.to_owned()));
     }
-    files.retain(|file| is_recognised(&file.path, formats));
+    let of_files: Vec<_> = formats.iter().filter(|format| !format.is_of_folders()).cloned().collect();
+    if files.iter().any(|file| is_recognised(&file.path, &of_files)) {
+        files.retain(|file| is_recognised(&file.path, &of_files));
+    } else if formats.iter().any(|format| format.recognises_folder(&names)) {
+        return Ok(Some(path.to_owned()));
+    } else {
+        files.retain(|file| is_recognised(&file.path, formats));
+    }
     let is_well_known = |file: &&Entry| file.path.file_stem().is_some_and(|stem| stem == "model");
     let mut well_known = files.iter().filter(is_well_known);
     match (well_known.next(), well_known.next(), files.as_slice()) {

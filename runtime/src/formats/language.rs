@@ -41,7 +41,7 @@ use self::base::Bases;
 use self::compute::Processor;
 use self::decoder::Decoder;
 use self::embedder::Embedder;
-use self::hub::{Hub, HubOptions};
+use self::hub::{Contents, Hub, HubOptions};
 use self::serve::LanguageModel;
 use self::settings::Settings;
 use self::template::ChatTemplate;
@@ -122,12 +122,20 @@ impl Format for LanguageFormat {
         true
     }
 
+    fn check(&self, files: &ModelFiles) -> Result<(), LoadError> {
+        gguf::check_whole(&files.path)
+    }
+
     fn device(&self, files: &ModelFiles) -> Device {
         // Embedders compute on the host.
         if encoder::is_in(&files.path) { Device::Cpu } else { self.bases.processor().device() }
     }
 
     fn expected_bytes(&self, files: &ModelFiles, stored: u64) -> u64 {
+        // Then that is what is loaded, whatever else stands there.
+        if [Contents::Base, Contents::Adapter].iter().any(|contents| contents.is_in_files(&files.path)) {
+            return stored;
+        }
         let kept = self.settings(files).unwrap_or_default().weights.unwrap_or_default();
         gguf::bits(&files.path).map_or(stored, |bits| (stored as f64 * kept.bits_of(bits) / bits) as u64)
     }
@@ -138,6 +146,7 @@ impl Format for LanguageFormat {
         if found.adapter.is_none() && encoder::is_in(&found.base) {
             return Ok(Arc::new(Embedder::load(&found.base, &settings)?));
         }
+        gguf::check_whole(&found.base)?;
         let base = self.bases.get(&found.base, &settings)?;
         let adapter = found.adapter.map(|folder| Adapter::load(&folder, &base.core.decoder)).transpose()?;
         Ok(Arc::new(LanguageModel::new(base, adapter, settings)))

@@ -44,6 +44,9 @@ pub(super) async fn load(
     if let Some(name) = stored.format() {
         named(name, formats).map_err(LoadEnd::Failed)?;
     }
+    if let Ok(format) = choose(stored.named(), formats) {
+        format.check(stored.named()).map_err(|error| LoadEnd::Failed(error.to_string()))?;
+    }
     let local = tokio::select! {
         biased;
         local = stored.fetch() => local.map_err(LoadEnd::Failed)?,

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use self::header::{Fault, Header};
 pub(super) use self::header::{Metadata, Value};
 pub(super) use self::kind::Kind;
-pub(super) use self::place::{bits, find, is_file_name, is_folder_of_one};
+pub(super) use self::place::{bits, check_whole, find, is_file_name, is_folder_of_one};
 use super::super::LoadError;
 
 /// A model's file, or its files, of which only the headers are read.

@@ -196,12 +196,39 @@ impl Metadata<'_> {
                 Ok(json!({"type": "linear", "factor": factor}))
             }
             (None | Some("none" | "linear"), None) => Ok(Value::Null),
+            (Some("yarn"), None) => self.yarn(factor),
             (kind, _) => {
                 let kind = kind.unwrap_or("longrope");
-                let text = format!("{key}: expected none or linear, or for phi3 longrope, got '{kind}'");
+                let text = format!("{key}: expected none, linear or yarn, or for phi3 longrope, got '{kind}'");
                 Err(self.file.unsupported(&text))
             }
         }
+    }
+
+    /// What llama.cpp has beyond what transformers computes is refused where it counts.
+    fn yarn(&self, factor: Option<f64>) -> Result<Value, LoadError> {
+        let neutral = [
+            ("rope.scaling.attn_factor", 1.0),
+            ("rope.scaling.yarn_attn_factor", 1.0),
+            ("rope.scaling.yarn_ext_factor", 1.0),
+            ("rope.scaling.yarn_log_multiplier", 0.0),
+        ];
+        for (name, expected) in neutral {
+            if let Some(found) = self.float(name)?.filter(|found| *found != expected) {
+                let text = format!("{}: expected {expected}, got {found}", self.key(name));
+                return Err(self.file.unsupported(&text));
+            }
+        }
+        let Some(factor) = factor else {
+            return Err(self.file.malformed(&format!("{} is missing", self.key("rope.scaling.factor"))));
+        };
+        Ok(json!({
+            "type": "yarn",
+            "factor": factor,
+            "original_max_position_embeddings": self.wanted("rope.scaling.original_context_length")?,
+            "beta_fast": self.float("rope.scaling.yarn_beta_fast")?,
+            "beta_slow": self.float("rope.scaling.yarn_beta_slow")?,
+        }))
     }
 
     /// What the converter did, and what only tensors say.

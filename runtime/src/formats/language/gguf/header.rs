@@ -18,6 +18,9 @@ const VERSIONS: [u32; 2] = [2, 3];
 const DIMENSIONS: u32 = 4;
 /// No header of a model is longer: the largest vocabularies take some 30 MB.
 const LONGEST: u64 = 1 << 28;
+/// No list is longer: the largest vocabularies have some 300 thousand tokens. In memory a list's values take more than in
+/// the file.
+const MOST_VALUES: u64 = 4_000_000;
 /// Where tensors begin, and the key that says otherwise.
 const ALIGNMENT: u64 = 32;
 const ALIGNMENT_KEY: &str = "general.alignment";
@@ -228,6 +231,9 @@ impl<R: Read> Bytes<R> {
             other => return Err(malformed(format!("a list of the type {other}"))),
         };
         let count = self.expect(count, each)?;
+        if count as u64 > MOST_VALUES {
+            return Err(malformed(format!("a list of {count} values, expected at most {MOST_VALUES}")));
+        }
         match kind {
             7 => {
                 let mut flags = Vec::with_capacity(count);
@@ -268,6 +274,10 @@ impl<R: Read> Bytes<R> {
             shape.push(usize::try_from(self.whole()?).map_err(|_| malformed("a dimension that is too large"))?);
         }
         shape.reverse();
+        let values = shape.iter().try_fold(1_usize, |values, dimension| values.checked_mul(*dimension));
+        if values.is_none_or(|values| values == 0) {
+            return Err(malformed(format!("dimensions {shape:?}, expected at least one value and less than 2^64")));
+        }
         let kind = Kind::of(u32::from_le_bytes(self.array()?)).map_err(Fault::Unsupported)?;
         let row = shape.last().copied().unwrap_or(1);
         if !row.is_multiple_of(kind.block()) {

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::header::MAGIC;
+use crate::formats::LoadError;
 
 const ENDING: &str = ".gguf";
 /// What a model's eyes and ears are called, which stand beside it and are not served.
@@ -57,6 +58,18 @@ pub(in crate::formats::language) fn find(path: &Path) -> Option<PathBuf> {
     }
 }
 
+/// That the model at this path is no single one of several files: what belongs to it would be neither watched, nor counted,
+/// nor downloaded. A folder has all of them.
+pub(in crate::formats::language) fn check_whole(path: &Path) -> Result<(), LoadError> {
+    match path.file_name().and_then(|name| name.to_str()).and_then(numbered) {
+        Some((stem, _, count)) if count > 1 && !path.is_dir() => Err(LoadError::Unsupported(format!(
+            "{} is one of {count} files: put all of them, and no other model, into a folder such as {stem}, and name that",
+            path.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Bits a weight of the model at this path, by what its file is called.
 pub(in crate::formats::language) fn bits(path: &Path) -> Option<f64> {
     let named = path.extension().is_some_and(|extension| extension == "gguf");
@@ -90,7 +103,7 @@ fn has_magic(path: &Path) -> bool {
 mod tests {
     use std::path::Path;
 
-    use super::{bits, is_file_name, is_folder_of_one, part};
+    use super::{bits, check_whole, is_file_name, is_folder_of_one, part};
 
     #[test]
     fn the_first_of_several_files_is_the_model_and_a_projector_none() {
@@ -103,6 +116,20 @@ mod tests {
         let next = part(Path::new("/m/a-00001-of-00003.gguf"), 2, 3);
         assert_eq!(next.as_deref(), Some(Path::new("/m/a-00003-of-00003.gguf")));
         assert_eq!(part(Path::new("/m/a-00001-of-00003.gguf"), 2, 4), None);
+    }
+
+    #[test]
+    fn one_of_several_files_is_refused_with_where_to_put_all_of_them() {
+        for name in ["a-00001-of-00003.gguf", "a-00002-of-00003.gguf"] {
+            let error = check_whole(&Path::new("/nowhere").join(name)).unwrap_err().to_string();
+            let expected = format!(
+                "/nowhere/{name} is one of 3 files: put all of them, and no other model, into a folder such as a, and name that"
+            );
+            assert_eq!(error, expected);
+        }
+        for name in ["a-00001-of-00001.gguf", "a.gguf", "folder"] {
+            check_whole(&Path::new("/nowhere").join(name)).unwrap();
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::formats::language::config::Config;
 use crate::formats::language::gguf::Gguf;
 use crate::formats::language::tokens::Tokens;
 use crate::formats::language::{Core, LanguageFormat, settings};
+use crate::formats::sklearn::SklearnFormat;
 use crate::formats::{Format, ModelFiles};
 use crate::model::Context;
 use crate::text::{Prompt, TextEvent, TextRequest};
@@ -265,6 +266,89 @@ async fn a_file_is_a_model_by_its_ending_in_a_folder_and_where_settings_name_it(
 }
 
 #[test]
+fn yarn_in_a_file_is_what_config_json_says_elsewhere() {
+    let families = super::folder("../families");
+    let folder = tempfile::tempdir().unwrap();
+    for (family, name) in [("qwen3-yarn", "config.json"), ("qwen3", "model.safetensors")] {
+        std::fs::copy(families.join(family).join(name), folder.path().join(name)).unwrap();
+    }
+    let written = Written::of_safetensors(folder.path(), "qwen3");
+    let core = load(&written.file, settings::Weights::Auto);
+    assert_eq!(core.decoder.config().positions, Config::read(folder.path()).unwrap().positions);
+    let golden: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(families.join("golden.json")).unwrap()).unwrap();
+    let answers: BTreeMap<String, Answer> =
+        serde_json::from_value(golden["models"]["qwen3-yarn"]["answers"].clone()).unwrap();
+    assert!(answers.len() >= 4);
+    for answer in answers.values() {
+        assert!(distance(&core, answer).0 < TOLERANCE);
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_another_format_goes_before_one_that_stands_beside_it() {
+    let models = folder_of(&[
+        ("svc/model.joblib", "noise"),
+        ("svc/any.gguf", ""),
+        ("named/svc.pkl", "noise"),
+        ("named/model.gguf", ""),
+        ("two/svc.pkl", "noise"),
+        ("two/a.gguf", ""),
+        ("two/b.gguf", ""),
+        ("told/model.joblib", "noise"),
+        ("told/model-settings.json", r#"{"implementation": "mlserver_huggingface.HuggingFaceRuntime"}"#),
+        ("told/any.gguf", "noise"),
+    ]);
+    let formats: Vec<Arc<dyn Format>> = vec![Arc::new(LanguageFormat::default()), Arc::<SklearnFormat>::default()];
+    let catalogue = Catalogue::scan(models.path(), formats).unwrap();
+    let files =
+        [("svc", "svc/model.joblib"), ("named", "named/svc.pkl"), ("two", "two/svc.pkl"), ("told", "told/any.gguf")];
+    for (name, file) in files {
+        let error = catalogue.find(name, None).await.err().unwrap();
+        assert!(error.message().contains(&format!("{}: ", models.path().join(file).display())), "{}", error.message());
+    }
+}
+
+#[tokio::test]
+async fn one_of_several_files_is_a_model_in_a_folder_only() {
+    let uri = r#"{"implementation": "huggingface", "parameters": {"uri": "parts/a-00001-of-00002.gguf"}}"#;
+    let models = folder_of(&[
+        ("bare-00001-of-00002.gguf", ""),
+        ("bare-00002-of-00002.gguf", ""),
+        ("uri/model-settings.json", uri),
+        ("uri/parts/a-00001-of-00002.gguf", ""),
+        ("uri/parts/a-00002-of-00002.gguf", ""),
+    ]);
+    let catalogue = Catalogue::scan(models.path(), vec![Arc::new(LanguageFormat::default())]).unwrap();
+    assert_eq!(catalogue.names(), ["bare-00001-of-00002", "uri"]);
+    for (name, stem) in [("bare-00001-of-00002", "bare"), ("uri", "a")] {
+        let error = catalogue.find(name, None).await.err().unwrap();
+        let expected =
+            format!("is one of 2 files: put all of them, and no other model, into a folder such as {stem}, ");
+        assert!(error.message().contains(&expected), "{}", error.message());
+    }
+    let whole = Written::of(&file("qwen2")).in_parts(2);
+    let format = LanguageFormat::default();
+    format.load(&ModelFiles { path: whole.path().to_owned(), ..ModelFiles::default() }).unwrap();
+    // Nor as the base of another.
+    let named = json!({"pretrained_model_path": whole.path().join("tiny-00001-of-00002.gguf")});
+    let parameters = Some(Arc::new(named.as_object().unwrap().clone()));
+    let path = super::folder("../families/llama-lora");
+    let error = format.load(&ModelFiles { path, parameters, ..ModelFiles::default() }).err().unwrap().to_string();
+    assert!(error.contains("tiny-00001-of-00002.gguf is one of 2 files"), "{error}");
+}
+
+fn folder_of(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+#[test]
 fn a_file_is_the_base_of_an_adapter_by_its_path() {
     let base = Written::of_safetensors(&super::folder("../families/llama"), "llama");
     let named = json!({"pretrained_model_path": base.file});
@@ -290,4 +374,9 @@ fn room_is_made_for_what_a_file_of_few_bits_takes_in_memory() {
     assert_eq!(expected("nowhere/llama-F16.gguf", None), 9_600);
     assert_eq!(expected("nowhere/llama.gguf", None), 9_600);
     assert_eq!(expected("nowhere", None), 9_600);
+    let files = [("config.json", "{}"), ("model.safetensors", ""), ("llama-Q4_K_M.gguf", "")];
+    let both = folder_of(&files);
+    assert_eq!(expected(both.path().to_str().unwrap(), None), 9_600);
+    let one = folder_of(&files[2..]);
+    assert_eq!(expected(one.path().to_str().unwrap(), None), 17_000);
 }

@@ -47,7 +47,7 @@ impl Written {
         Self { tensors: tensors.collect(), metadata: gguf.metadata.into_iter().collect() }
     }
 
-    /// Llama's tensors of a folder, with the rows of queries and keys moved.
+    /// The tensors of a folder, of Llama's with the rows of queries and keys moved.
     pub(super) fn of_safetensors(folder: &Path, architecture: &str) -> Kept {
         let config: Json = serde_json::from_slice(&std::fs::read(folder.join("config.json")).unwrap()).unwrap();
         let number = |name: &str| config[name].as_u64().unwrap();
@@ -55,7 +55,7 @@ impl Written {
         let whole = |name: &str, of: &str| (key(name), Value::Whole(number(of).into()));
         let tokens = (0..number("vocab_size")).map(|id| format!("t{id}")).collect::<Vec<_>>();
         let (rms, theta) = (config["rms_norm_eps"].as_f64().unwrap(), &config["rope_parameters"]["rope_theta"]);
-        let metadata = vec![
+        let mut metadata = vec![
             ("general.architecture".to_owned(), Value::Text(architecture.to_owned())),
             whole("embedding_length", "hidden_size"),
             whole("block_count", "num_hidden_layers"),
@@ -70,13 +70,27 @@ impl Written {
             ("tokenizer.ggml.tokens".to_owned(), Value::Texts(tokens)),
             ("tokenizer.ggml.merges".to_owned(), Value::Texts(Vec::new())),
         ];
+        if let Some(width) = config["head_dim"].as_u64() {
+            metadata.extend(
+                ["key", "value"].map(|name| (key(&format!("attention.{name}_length")), Value::Whole(width.into()))),
+            );
+        }
+        let rope = &config["rope_parameters"];
+        if rope["rope_type"] == "yarn" {
+            metadata.push((key("rope.scaling.type"), Value::Text("yarn".to_owned())));
+            let context = rope["original_max_position_embeddings"].as_u64().unwrap();
+            metadata.push((key("rope.scaling.original_context_length"), Value::Whole(context.into())));
+            for (name, of) in [("factor", "factor"), ("yarn_beta_fast", "beta_fast")] {
+                metadata.push((key(&format!("rope.scaling.{name}")), Value::Float(rope[of].as_f64().unwrap())));
+            }
+        }
         let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
         let read = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         let tensors = read.tensors().into_iter().map(|(name, view)| {
             let own = theirs(&name);
             let row = view.data().len() / view.shape()[0];
             let mut rows: Vec<&[u8]> = view.data().chunks(row).collect();
-            if own.contains("attn_q.") || own.contains("attn_k.") {
+            if architecture == "llama" && (own.contains("attn_q.") || own.contains("attn_k.")) {
                 let width = (number("hidden_size") / number("num_attention_heads")) as usize;
                 rows = (0..rows.len())
                     .map(|at| rows[at / width * width + at % width % 2 * (width / 2) + at % width / 2])
@@ -160,6 +174,8 @@ fn theirs(name: &str) -> String {
         ("lm_head", "output"),
         ("input_layernorm", "attn_norm"),
         ("post_attention_layernorm", "ffn_norm"),
+        ("self_attn.q_norm", "attn_q_norm"),
+        ("self_attn.k_norm", "attn_k_norm"),
         ("self_attn.q_proj", "attn_q"),
         ("self_attn.k_proj", "attn_k"),
         ("self_attn.v_proj", "attn_v"),

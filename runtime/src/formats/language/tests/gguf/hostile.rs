@@ -91,6 +91,9 @@ fn a_number_that_claims_much_takes_no_memory() {
         header(&[&one[..], &none, &tensor(&[u64::MAX], 0)].concat()),
         header(&[&one[..], &none, &tensor(&[1], u64::MAX)].concat()),
         header(&[&one[..], &none, &tensor(&[1, 1, 1, 1, 1], 0)].concat()),
+        header(&[&one[..], &none, &tensor(&[1 << 62, 4, 0], 0)].concat()),
+        header(&[&one[..], &none, &tensor(&[0, 1 << 62, 4], 0)].concat()),
+        header(&[&one[..], &none, &tensor(&[0], 0)].concat()),
     ];
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.gguf");
@@ -99,6 +102,14 @@ fn a_number_that_claims_much_takes_no_memory() {
         let text = load(&path).err().unwrap();
         assert!(text.starts_with("FILE: "), "{number}: {text}");
     }
+    assert_eq!(
+        load(&path).err().unwrap(),
+        "FILE: the tensor 't': dimensions [0], expected at least one value and less than 2^64"
+    );
+    // All of them are there, and would take eight times as much in memory.
+    let numbers = [&header(&[&none[..], &one, &list(0, 4_000_001)].concat())[..], &vec![0; 4_000_001]].concat();
+    std::fs::write(&path, numbers).unwrap();
+    assert_eq!(load(&path).err().unwrap(), "FILE: k: a list of 4000001 values, expected at most 4000000");
 }
 
 #[test]
@@ -114,8 +125,16 @@ fn what_is_not_served_is_told_with_what_is() {
         "FILE: llama.expert_count: expected 0, mixtures of experts are not served"
     );
     assert_eq!(
-        with("llama.rope.scaling.type", json!("yarn")),
-        "FILE: llama.rope.scaling.type: expected none or linear, or for phi3 longrope, got 'yarn'"
+        with("llama.rope.scaling.type", json!("dynamic")),
+        "FILE: llama.rope.scaling.type: expected none, linear or yarn, or for phi3 longrope, got 'dynamic'"
+    );
+    let yarn = || tiny().with("llama.rope.scaling.type", json!("yarn"));
+    assert_eq!(failure(&yarn()), "FILE: llama.rope.scaling.factor is missing");
+    let yarn = || yarn().with("llama.rope.scaling.factor", json!(4.0));
+    assert_eq!(failure(&yarn()), "FILE: llama.rope.scaling.original_context_length is missing");
+    assert_eq!(
+        failure(&yarn().with("llama.rope.scaling.yarn_log_multiplier", json!(0.1))),
+        "FILE: llama.rope.scaling.yarn_log_multiplier: expected 0, got 0.1"
     );
     assert_eq!(
         with("llama.attention.head_count_kv", json!([2, 1])),
