@@ -38,8 +38,9 @@ const KINDS: [(&str, &str, Kind); 6] = [
 
 #[derive(Debug, Deserialize)]
 struct Members {
-    #[serde(alias = "word_embedding_dimension")]
     embedding_dimension: Option<usize>,
+    /// What the same was called before.
+    word_embedding_dimension: Option<usize>,
     pooling_mode: Option<Names>,
     include_prompt: Option<bool>,
     /// The older members among them.
@@ -65,7 +66,9 @@ impl Pooling {
     pub(super) fn read(config: Value, width: usize) -> Result<Self, LoadError> {
         let unsupported = |text: String| Err(LoadError::Unsupported(text));
         let members: Members = crate::formats::language::config::members(config)?;
-        if let Some(stated) = members.embedding_dimension.filter(|stated| *stated != width) {
+        if let Some(stated) =
+            members.embedding_dimension.or(members.word_embedding_dimension).filter(|stated| *stated != width)
+        {
             let text = format!("embedding_dimension: expected {width}, which is the model's hidden_size, got {stated}");
             return Err(LoadError::Malformed(text));
         }

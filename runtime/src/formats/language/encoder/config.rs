@@ -5,6 +5,7 @@
 //! what the distance says. ModernBERT (Warner et al., 2024)
 //! normalises before instead of behind, rotates positions, gates its networks, and looks around only so far in most layers.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use modelway_kernels::Activation;
@@ -84,21 +85,15 @@ pub(in crate::formats::language) enum Cuts {
     To(Vec<usize>),
 }
 
-/// Members that all families have, perhaps by other names.
+/// Members that all families have, by the names that most have for them: see [`OWN_NAMES`].
 #[derive(Debug, Deserialize)]
 struct Members {
     vocab_size: Option<usize>,
-    #[serde(alias = "dim")]
     hidden_size: Option<usize>,
-    #[serde(alias = "hidden_dim")]
     intermediate_size: Option<usize>,
-    #[serde(alias = "n_layers")]
     num_hidden_layers: Option<usize>,
-    #[serde(alias = "n_heads")]
     num_attention_heads: Option<usize>,
-    #[serde(alias = "hidden_activation", alias = "activation")]
     hidden_act: Option<String>,
-    #[serde(alias = "norm_eps")]
     layer_norm_eps: Option<f32>,
     max_position_embeddings: Option<usize>,
     type_vocab_size: Option<usize>,
@@ -136,12 +131,25 @@ struct ModernRotary {
     sliding_attention: Option<Value>,
 }
 
+/// What a family calls a member that others call otherwise: the family, its name, that of the others.
+const OWN_NAMES: [(&str, &str, &str); 7] = [
+    ("distilbert", "dim", "hidden_size"),
+    ("distilbert", "hidden_dim", "intermediate_size"),
+    ("distilbert", "n_layers", "num_hidden_layers"),
+    ("distilbert", "n_heads", "num_attention_heads"),
+    ("distilbert", "activation", "hidden_act"),
+    ("modernbert", "hidden_activation", "hidden_act"),
+    ("modernbert", "norm_eps", "layer_norm_eps"),
+];
+
 /// What transformers takes for files that have no such member.
 const EPSILON: f32 = 1e-12;
 const ROBERTA_PADDING: u32 = 1;
 /// Whatever the file says.
 const MPNET_PADDING: u32 = 1;
 const MPNET_DISTANCES: usize = 32;
+/// With fewer there are none for single distances, with more none for many.
+const POSSIBLE_DISTANCES: RangeInclusive<usize> = 4..=511;
 const MODERN_EPSILON: f32 = 1e-5;
 const MODERN_WINDOW: usize = 128;
 const MODERN_EVERY: usize = 3;
@@ -159,6 +167,19 @@ pub(in crate::formats::language) fn is_in(folder: &Path) -> bool {
     family.is_some_and(|family| FAMILIES.contains(&family))
 }
 
+/// A configuration in which members have the names that most families have for them. Files may have both: then a family's
+/// own counts.
+fn with_usual_names(family: &str, mut config: Value) -> Value {
+    let Some(members) = config.as_object_mut() else { return config };
+    for (of, own, usual) in OWN_NAMES {
+        let Some(stated) = members.remove(own).filter(|stated| !stated.is_null()) else { continue };
+        if of == family || members.get(usual).is_none_or(Value::is_null) {
+            members.insert(usual.to_owned(), stated);
+        }
+    }
+    config
+}
+
 // === impl Config ===
 
 impl Config {
@@ -171,7 +192,7 @@ impl Config {
     fn parse(value: Value, is_embedder: bool) -> Result<Self, LoadError> {
         let unsupported = |text: String| Err(LoadError::Unsupported(text));
         let family = value.get("model_type").and_then(Value::as_str).unwrap_or("none").to_owned();
-        let members: Members = members(value.clone())?;
+        let members: Members = members(with_usual_names(&family, value.clone()))?;
         if members.is_decoder {
             return unsupported("is_decoder: expected false: as a decoder this family is not served".to_owned());
         }
@@ -179,9 +200,6 @@ impl Config {
         if let Some(name) = members.architectures.iter().flatten().find(other).filter(|_| !is_embedder) {
             let text = format!("architectures: '{name}' does not make embeddings, which is what is served of {family}");
             return unsupported(text);
-        }
-        if let Some(kind) = members.position_embedding_type.as_deref().filter(|kind| *kind != "absolute") {
-            return unsupported(format!("position_embedding_type: expected absolute, got '{kind}'"));
         }
         let hidden = wanted("hidden_size (or dim)", members.hidden_size)?;
         let heads = wanted("num_attention_heads (or n_heads)", members.num_attention_heads)?;
@@ -207,10 +225,20 @@ impl Config {
                 (&names::BERT, learned(Some(padding)), members.type_vocab_size.unwrap_or(2), EPSILON)
             }
         };
+        // Others have the member, too, and do not look at it: ModernBERT's files say sans_pos.
+        let is_learned = matches!(positions, Positions::Learned { .. });
+        let kind = members.position_embedding_type.as_deref().filter(|kind| is_learned && *kind != "absolute");
+        if let Some(kind) = kind {
+            return unsupported(format!("position_embedding_type: expected absolute, got '{kind}'"));
+        }
         let distances = match names.distances {
             Some(_) => members.relative_attention_num_buckets.unwrap_or(MPNET_DISTANCES),
             None => 0,
         };
+        if names.distances.is_some() && !POSSIBLE_DISTANCES.contains(&distances) {
+            let (least, most) = (POSSIBLE_DISTANCES.start(), POSSIBLE_DISTANCES.end());
+            return unsupported(format!("relative_attention_num_buckets: expected {least} to {most}, got {distances}"));
+        }
         let context = match &positions {
             Positions::Learned { padding: Some(padding), .. } => count.saturating_sub(*padding as usize + 1),
             _ => count,
