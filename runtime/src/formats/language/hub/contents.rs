@@ -88,10 +88,12 @@ impl Contents {
             Self::Base => {
                 let mut first = vec![need(config::FILE)?, need(tokens::FILE)?];
                 let more = [GENERATION, template::CONFIG, template::FILE, template::TOOLS_FILE];
-                let of_embedders = [embedder::MODULES, embedder::SETTINGS].into_iter().chain(embedder::READING);
+                let of_embedders = std::iter::once(embedder::SETTINGS).chain(embedder::READING);
                 first.extend(more.into_iter().chain(of_embedders).filter(has));
                 let mut first: Vec<String> = first.into_iter().map(str::to_owned).collect();
                 first.extend(files_of_modules(names));
+                // Behind what it names: a folder that has it has all of them, however a download ended.
+                first.extend(has(&embedder::MODULES).then(|| embedder::MODULES.to_owned()));
                 let one = [weights::ONE_FILE].into_iter().find(has).map(Files::One);
                 let several = || has(&weights::INDEX).then_some(Files::Several { index: weights::INDEX });
                 let torch = || [weights::TORCH].into_iter().find(has).map(Files::One);
@@ -140,4 +142,16 @@ fn files_of_modules(names: &[String]) -> Vec<String> {
             }
     };
     names.iter().filter(of_module).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Contents;
+
+    #[test]
+    fn what_names_an_embedders_modules_comes_behind_them() {
+        let names = ["modules.json", "config.json", "tokenizer.json", "1_Pooling/config.json", "model.safetensors"];
+        let wanted = Contents::Base.wanted(&names.map(str::to_owned)).unwrap();
+        assert_eq!(wanted.first, ["config.json", "tokenizer.json", "1_Pooling/config.json", "modules.json"]);
+    }
 }
