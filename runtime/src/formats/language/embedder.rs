@@ -11,6 +11,7 @@ mod pooling;
 mod queue;
 mod reading;
 mod serve;
+mod turns;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -96,7 +96,10 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         drop(self.jobs.take());
-        if let Some(thread) = self.thread.take() {
+        // A request may have been the model's last holder: then it is that thread which drops this, and it cannot wait for
+        // itself. It ends by itself.
+        let is_own = |thread: &JoinHandle<()>| thread.thread().id() == std::thread::current().id();
+        if let Some(thread) = self.thread.take().filter(|thread| !is_own(thread)) {
             // A panic was told where it happened.
             let _ = thread.join();
         }
