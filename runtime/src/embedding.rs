@@ -12,6 +12,9 @@ use crate::model::Context;
 /// The answer, once it is there. Dropped, nothing more is computed for it.
 pub type EmbeddingFuture = Pin<Box<dyn Future<Output = Result<Embeddings, Error>> + Send>>;
 
+/// Texts of a request: twice OpenAI's limit.
+pub(crate) const MOST_TEXTS: usize = 4096;
+
 /// A text to make a vector of.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EmbeddingInput {

@@ -182,6 +182,14 @@ impl Context {
         Timed::start(self.watch.as_ref(), Part::Queue)
     }
 
+    /// So many tokens of texts were read, which came as tensors: the metrics of language models count them. Of texts that
+    /// come by an interface for texts the server counts them itself.
+    pub fn prompted(&self, tokens: usize) {
+        if let Some(watch) = &self.watch {
+            watch.prompted(tokens);
+        }
+    }
+
     /// The model computes until the value is dropped. Of a model that never says so the metrics and traces have no
     /// times but the request's own.
     pub fn computing(&self) -> Timed {

@@ -143,7 +143,15 @@ impl Format for LanguageFormat {
     fn load(&self, files: &ModelFiles) -> Result<Arc<dyn Model>, LoadError> {
         let settings = self.settings(files)?;
         let found = places::find(&files.path, &settings, &self.hub)?;
-        if found.adapter.is_none() && encoder::is_in(&found.base) {
+        if encoder::is_in(&found.base) {
+            if let Some(adapter) = &found.adapter {
+                return Err(LoadError::Unsupported(format!(
+                    "{} is an adapter for {}, which makes embeddings: adapters are served on models that make texts; merge \
+                     it into its base (PEFT's merge_and_unload) and serve what comes of that",
+                    adapter.display(),
+                    found.base.display()
+                )));
+            }
             return Ok(Arc::new(Embedder::load(&found.base, &settings)?));
         }
         gguf::check_whole(&found.base)?;

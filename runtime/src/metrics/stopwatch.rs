@@ -59,6 +59,11 @@ impl Stopwatch {
         })
     }
 
+    /// The request's model read so many tokens.
+    pub(crate) fn prompted(&self, tokens: usize) {
+        self.counters.texts().prompted(tokens, 0);
+    }
+
     /// What was measured so far.
     pub(crate) fn measured(&self) -> Measured {
         let time = |time: &AtomicU64| Duration::from_nanos(time.load(Ordering::Relaxed));

@@ -11,16 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::find;
 use super::members::{self, Prompts};
 use super::problem::Problem;
-use crate::embedding::{EmbeddingInput, EmbeddingRequest, Embeddings};
+use crate::embedding::{EmbeddingInput, EmbeddingRequest, Embeddings, MOST_TEXTS};
 use crate::error::Error;
 use crate::residency::Loaded;
 use crate::rest::{Rest, body, json_response, labelled, offload};
 use crate::routing::Routing;
 use crate::text::Prompt;
 use crate::traces::Trace;
-
-/// Texts of a request: twice OpenAI's limit.
-const MOST_TEXTS: usize = 4096;
 
 /// What a value takes in JSON, about.
 const BYTES_OF_A_VALUE: usize = 12;

@@ -20,6 +20,7 @@ pub(super) struct Modules {
     rest: Vec<Module>,
     /// Of a text's vector at the end.
     width: usize,
+    is_normalized: bool,
 }
 
 enum Module {
@@ -68,7 +69,7 @@ const SHORTEST: f64 = 1e-12;
 impl Modules {
     /// What sentence-transformers makes of a folder that has none: the mean of all tokens.
     pub(super) fn mean(hidden: usize) -> Self {
-        Self { hidden, pooling: Pooling::mean(), rest: Vec::new(), width: hidden }
+        Self { hidden, pooling: Pooling::mean(), rest: Vec::new(), width: hidden, is_normalized: false }
     }
 
     /// Of the model in this folder, whose encoder gives vectors of this width.
@@ -107,7 +108,10 @@ impl Modules {
                 _ => return Err(unsupported(format!("type: expected one of {KINDS}, got '{}'", entry.kind))),
             }
         }
-        Ok(Self { hidden, pooling, rest, width })
+        let own = rest.iter().rposition(|module| !matches!(module, Module::Normalize)).map_or(0, |last| last + 1);
+        let is_normalized = own < rest.len();
+        rest.truncate(own);
+        Ok(Self { hidden, pooling, rest, width, is_normalized })
     }
 
     /// Values of a text's vector.
@@ -115,9 +119,10 @@ impl Modules {
         self.width
     }
 
-    /// Whether vectors have the length 1 at the end.
+    /// Whether vectors are to be brought to the length 1 at the end. That is left to the caller, who may be asked for the
+    /// others.
     pub(super) fn is_normalized(&self) -> bool {
-        matches!(self.rest.last(), Some(Module::Normalize))
+        self.is_normalized
     }
 
     pub(super) fn size_bytes(&self) -> usize {

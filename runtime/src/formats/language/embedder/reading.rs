@@ -93,7 +93,8 @@ impl Reader {
         inputs.into_iter().enumerate().map(read).collect()
     }
 
-    fn prompt(&self, name: Option<&str>) -> Result<Option<&str>, Error> {
+    /// What stands before texts.
+    pub(super) fn prompt(&self, name: Option<&str>) -> Result<Option<&str>, Error> {
         let Some(name) = name else { return Ok(self.usual_prompt.as_deref()) };
         self.prompts.get(name).map(|prompt| Some(prompt.as_str())).ok_or_else(|| {
             let names: Vec<_> = self.prompts.keys().map(String::as_str).collect();

@@ -11,7 +11,7 @@ use futures_util::stream;
 use super::queue::Queue;
 use super::reading::Reader;
 use super::{Core, modules};
-use crate::embedding::{EmbeddingFuture, EmbeddingInput, EmbeddingModel, EmbeddingRequest, Embeddings};
+use crate::embedding::{EmbeddingFuture, EmbeddingInput, EmbeddingModel, EmbeddingRequest, Embeddings, MOST_TEXTS};
 use crate::error::Error;
 use crate::formats::language::encoder::Cuts;
 use crate::formats::language::parameters::Named;
@@ -23,6 +23,10 @@ use crate::tensor::{DataType, Tensor, TensorData};
 
 /// Bytes of texts that take long enough to read into tokens to hold up an async thread.
 const LARGE_TEXTS: usize = 4096;
+/// What a text takes beside its bytes, in such bytes.
+const BYTES_OF_A_TEXT: usize = 16;
+/// Values of vectors that take about half a millisecond to bring to their length.
+const LARGE_VALUES: usize = 128 * 1024;
 
 /// An embedder, ready to be asked.
 pub(in crate::formats::language) struct Embedder {
@@ -61,6 +65,11 @@ impl Embedder {
     }
 
     async fn answer(&self, request: EmbeddingRequest, context: Context) -> Result<Embeddings, Error> {
+        let count = request.inputs.len();
+        if count > MOST_TEXTS {
+            let text = format!("the request has {count} texts, expected at most {MOST_TEXTS}: send them in several");
+            return Err(Error::invalid(text));
+        }
         let whole = self.core.modules.width();
         let width = match request.dimensions {
             Some(wanted) => self.width(wanted, whole)?,
@@ -69,28 +78,32 @@ impl Embedder {
         let truncate = request.truncate.unwrap_or(self.truncate);
         let texts = self.tokens(request.inputs, request.prompt_name, truncate).await?;
         let tokens = texts.iter().map(Vec::len).sum();
-        let mut values = self.queue.vectors(texts, context).await?;
-        if width < whole {
-            values = values.chunks(whole).flat_map(|vector| vector.get(..width).unwrap_or_default()).copied().collect();
+        let values = self.queue.vectors(texts, context).await?;
+        let is_normalized = request.normalize.unwrap_or(self.core.modules.is_normalized());
+        if values.len() < LARGE_VALUES {
+            return Ok(Embeddings { width, values: finished(values, whole, width, is_normalized)?, tokens });
         }
-        let is_normalized = self.core.modules.is_normalized();
-        let is_still = is_normalized && width == whole;
-        if request.normalize.unwrap_or(is_normalized) && !is_still {
-            values.chunks_mut(width).for_each(modules::normalize);
-        }
+        let task = tokio::task::spawn_blocking(move || finished(values, whole, width, is_normalized));
+        let values = task.await.unwrap_or_else(|fault| Err(Error::internal(format!("the work stopped: {fault}"))))?;
         Ok(Embeddings { width, values, tokens })
     }
 
     /// What a vector is cut to.
     fn width(&self, wanted: usize, whole: usize) -> Result<usize, Error> {
+        let usual = self.usual_width;
+        if wanted == whole || usual == Some(wanted) {
+            return Ok(wanted);
+        }
         let invalid = |expected: String| Err(Error::invalid(format!("dimensions: expected {expected}, got {wanted}")));
-        match &self.cuts {
-            _ if wanted == whole => Ok(whole),
-            None => invalid(format!("{whole}: the model was not trained for vectors that are cut")),
-            Some(Cuts::Any) if (1..whole).contains(&wanted) => Ok(wanted),
-            Some(Cuts::Any) => invalid(format!("1 to {whole}")),
-            Some(Cuts::To(widths)) if widths.contains(&wanted) && (1..whole).contains(&wanted) => Ok(wanted),
-            Some(Cuts::To(widths)) => invalid(format!("{whole} or one of {widths:?}")),
+        match (&self.cuts, usual) {
+            (None, None) => invalid(format!("{whole}: the model was not trained for vectors that are cut")),
+            (None, Some(usual)) => {
+                invalid(format!("{usual} or {whole}: the model was not trained for other cuts of its vectors"))
+            }
+            (Some(Cuts::Any), _) if (1..whole).contains(&wanted) => Ok(wanted),
+            (Some(Cuts::Any), _) => invalid(format!("1 to {whole}")),
+            (Some(Cuts::To(widths)), _) if widths.contains(&wanted) && (1..whole).contains(&wanted) => Ok(wanted),
+            (Some(Cuts::To(widths)), _) => invalid(format!("{whole} or one of {widths:?}")),
         }
     }
 
@@ -100,9 +113,10 @@ impl Embedder {
         prompt_name: Option<String>,
         truncate: bool,
     ) -> Result<Vec<Vec<u32>>, Error> {
+        let prompt = self.reader.prompt(prompt_name.as_deref())?.map_or(0, str::len);
         let bytes = |input: &EmbeddingInput| match input {
-            EmbeddingInput::Text(text) => text.len(),
-            EmbeddingInput::Tokens(_) => 0,
+            EmbeddingInput::Text(text) => text.len() + prompt + BYTES_OF_A_TEXT,
+            EmbeddingInput::Tokens(_) => BYTES_OF_A_TEXT,
         };
         if inputs.iter().map(bytes).sum::<usize>() < LARGE_TEXTS {
             return self.reader.read(inputs, prompt_name.as_deref(), truncate);
@@ -123,10 +137,32 @@ impl Embedder {
             normalize: parameters.flag("normalize")?,
             prompt_name: parameters.text("prompt_name")?,
         };
-        let Embeddings { width, values, .. } = self.answer(asked, context).await?;
+        let Embeddings { width, values, tokens } = self.answer(asked, context.clone()).await?;
+        // Of a request for embeddings the server counts them.
+        context.prompted(tokens);
         let name = self.metadata.outputs.first().map_or("", |output| output.name.as_str());
         let output = Tensor::new(name, vec![count, width], TensorData::Fp32(values))?;
         Ok(InferResponse { parameters: Parameters::new(), outputs: vec![output] })
+    }
+}
+
+/// Vectors as they are asked for, of those that the modules give.
+///
+/// # Errors
+/// One has a value that is no finite number, which JSON could not say either.
+fn finished(mut values: Vec<f32>, whole: usize, width: usize, is_normalized: bool) -> Result<Vec<f32>, Error> {
+    if width < whole {
+        values = values.chunks(whole).flat_map(|vector| vector.get(..width).unwrap_or_default()).copied().collect();
+    }
+    if is_normalized {
+        values.chunks_mut(width).for_each(modules::normalize);
+    }
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(values),
+        Some(place) => {
+            let text = format!("the vector of text {} has values that are not finite", place / width);
+            Err(Error::internal(format!("{text}: the model's weights are damaged, or too large for their kind")))
+        }
     }
 }
 

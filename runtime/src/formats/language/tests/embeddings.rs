@@ -209,7 +209,83 @@ async fn vectors_have_the_length_1_where_the_model_or_the_request_says_so() {
         let asked = EmbeddingRequest { normalize: Some(true), ..of(vec![text("hope")]) };
         let asked = embed(&model, asked).await.values;
         assert!((length(&asked) - 1.0).abs() < 1e-6 && cosine(&asked, &usual) > 0.999_999, "{name}");
+        let as_it_is = EmbeddingRequest { normalize: Some(false), ..of(vec![text("hope")]) };
+        let as_it_is = embed(&model, as_it_is).await.values;
+        assert!((length(&as_it_is) - 1.0).abs() > 1e-3 && cosine(&as_it_is, &usual) > 0.999_999, "{name}");
     }
+}
+
+#[tokio::test]
+async fn the_width_that_a_model_has_without_being_asked_may_be_asked_for_too() {
+    let copy = copy_with("bert", "config_sentence_transformers.json", &[("truncate_dim", json!(8))]);
+    let model = load_from(copy.path(), &json!({})).unwrap().embedding().unwrap();
+    let request = |dimensions| EmbeddingRequest { dimensions, ..of(vec![text("a"), text("b")]) };
+    let usual = embed(&model, request(None)).await;
+    assert_eq!((usual.width, usual.values.len()), (8, 16));
+    assert_eq!(embed(&model, request(Some(8))).await, usual);
+    assert_eq!(embed(&model, request(Some(32))).await.width, 32);
+    let error = refusal(&model, request(Some(16))).await;
+    assert_eq!(error, "dimensions: expected 8 or 32: the model was not trained for other cuts of its vectors, got 16");
+}
+
+#[tokio::test]
+async fn members_that_a_file_has_by_two_names_are_read_by_the_familys_own() {
+    for (name, members) in [
+        ("modernbert", vec![("layer_norm_eps", json!(0.5)), ("position_embedding_type", json!("sans_pos"))]),
+        ("distilbert", vec![("hidden_size", json!(7)), ("num_hidden_layers", json!(9))]),
+        ("bert", vec![("dim", json!(7)), ("n_layers", json!(9)), ("norm_eps", json!(0.5))]),
+    ] {
+        let path = folder(name).join("config.json");
+        let own: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let has = |members: &[&str]| members.iter().all(|member| own.get(member).is_some());
+        assert!(has(match name {
+            "modernbert" => &["norm_eps"],
+            "distilbert" => &["dim", "n_layers"],
+            _ => &["hidden_size", "num_hidden_layers", "layer_norm_eps"],
+        }));
+        let copy = copy_with(name, "config.json", &members);
+        let model = load_from(copy.path(), &json!({})).unwrap().embedding().unwrap();
+        let ours = embed(&model, of(vec![text("hope")])).await;
+        assert_eq!(ours, embed(&load(name, &json!({})), of(vec![text("hope")])).await, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_has_at_most_4096_texts_also_as_tensors() {
+    let model = load_from(&folder("bert"), &json!({})).unwrap();
+    let values = vec![bytes::Bytes::from_static(b"a"); 4097];
+    let input = Tensor::new("content", vec![values.len()], TensorData::Bytes(values)).unwrap();
+    let request = InferRequest { inputs: vec![input], ..InferRequest::default() };
+    let mut responses = model.infer(request, Context::default());
+    let error = responses.next().await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    assert_eq!(error.message(), "the request has 4097 texts, expected at most 4096: send them in several");
+}
+
+#[tokio::test]
+async fn a_vector_that_is_not_finite_is_an_error_of_the_model() {
+    let copy = copy_with("bert", "config.json", &[]);
+    let path = copy.path().join("model.safetensors");
+    let mut file = std::fs::read(&path).unwrap();
+    let begin = 8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&file[8..begin]).unwrap();
+    let place = |at: usize| header["encoder.layer.1.output.dense.bias"]["data_offsets"][at].as_u64().unwrap() as usize;
+    // No number in any kind of floats.
+    file[begin + place(0)..begin + place(1)].fill(0xff);
+    std::fs::write(&path, file).unwrap();
+    let model = load_from(copy.path(), &json!({})).unwrap().embedding().unwrap();
+    let error = model.embed(of(vec![text("a")]), Context::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Internal);
+    assert!(error.message().starts_with("the vector of text 0 has values that are not finite"), "{}", error.message());
+}
+
+#[test]
+fn an_adapter_of_an_embedder_is_refused_as_such() {
+    let adapter = tempfile::tempdir().unwrap();
+    let config = json!({"peft_type": "LORA", "base_model_name_or_path": folder("bert")});
+    std::fs::write(adapter.path().join("adapter_config.json"), config.to_string()).unwrap();
+    let error = load_from(adapter.path(), &json!({})).err().expect("it is loaded");
+    assert!(error.contains("bert, which makes embeddings: adapters are served on models that make texts"), "{error}");
 }
 
 #[tokio::test]
@@ -334,6 +410,11 @@ fn files_that_do_not_fit_are_named_with_what_does_not_fit() {
     assert!(text.starts_with("MODEL/config.json: hidden_act: expected silu, gelu"), "{text}");
     let text = set("bert", "config.json", "position_embedding_type", json!("relative_key"));
     assert_eq!(text, "MODEL/config.json: position_embedding_type: expected absolute, got 'relative_key'");
+    for kinds in [3, 512] {
+        let text = set("mpnet", "config.json", "relative_attention_num_buckets", json!(kinds));
+        let expected = "MODEL/config.json: relative_attention_num_buckets: expected 4 to 511";
+        assert_eq!(text, format!("{expected}, got {kinds}"));
+    }
     let text = set("bert", "config.json", "is_decoder", json!(true));
     assert!(text.starts_with("MODEL/config.json: is_decoder: expected false"), "{text}");
     let text = set("bert-plain", "config.json", "architectures", json!(["BertForSequenceClassification"]));
@@ -388,6 +469,19 @@ fn files_that_do_not_fit_are_named_with_what_does_not_fit() {
     assert_eq!(text, "MODEL/modules.json: expected a Pooling behind the Transformer");
     let text = set("xlm-roberta", "config_sentence_transformers.json", "default_prompt_name", json!("nope"));
     assert!(text.starts_with("MODEL/config_sentence_transformers.json: default_prompt_name: expected one"), "{text}");
+}
+
+/// A copy of a model in which a file has other members.
+fn copy_with(name: &str, file: &str, members: &[(&str, Value)]) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    copy_all(&folder(name), copy.path());
+    let path = copy.path().join(file);
+    let mut whole: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    for (member, value) in members {
+        whole[*member] = value.clone();
+    }
+    std::fs::write(path, whole.to_string()).unwrap();
+    copy
 }
 
 fn copy_all(from: &Path, to: &Path) {
